@@ -1,0 +1,18 @@
+# Release number, and the commit when this is not exactly a release: 0.1.0+g1a2b3c4. Without git: the number alone.
+set(version ${RELEASE})
+if(GIT)
+  execute_process(COMMAND ${GIT} -C ${ROOT} describe --tags --always --abbrev=8 --match "v*" OUTPUT_VARIABLE described
+    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed EQUAL 0 AND described)
+    if(described MATCHES "^v[0-9]+\\.[0-9]+\\.[0-9]+$")
+      string(SUBSTRING ${described} 1 -1 version)
+    else()
+      string(REGEX REPLACE "^.*g?([0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f])$" "g\\1" commit ${described})
+      set(version "${RELEASE}+${commit}")
+    endif()
+  endif()
+endif()
+execute_process(COMMAND ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0 ${GEN} version ${FOLDER} ${version} RESULT_VARIABLE failed)
+if(NOT failed EQUAL 0)
+  message(FATAL_ERROR "version.h could not be made")
+endif()
