@@ -1,0 +1,14 @@
+/* Schema changes: sql/migrations/NNNN_*.sql, forward only, one transaction each, under one advisory lock, with their SHA-256 kept;
+ * then sql/functions/*.sql, created anew when their hash changed. */
+#ifndef MU_MIGRATE_H
+#define MU_MIGRATE_H
+
+#include "base.h"
+
+/* Brings the database at `url` to this program's schema. dry_run only prints what would be done. Errors: the database is newer,
+ * a past migration's hash differs, SQL failed (file and line in the detail). */
+mu_err mu_migrate(const char *url, bool dry_run, mu_problem *problem);
+/* MU_OK when the schema is exactly ours; MU_UNAVAILABLE when the database is away; MU_CONFLICT when older or newer. */
+mu_err mu_migrate_check(const char *url, mu_problem *problem);
+
+#endif
