@@ -1,0 +1,24 @@
+/* Between the two halves of the mail child: what to send and how it went. Private to mail*.c. */
+#ifndef MU_MAIL_CHILD_H
+#define MU_MAIL_CHILD_H
+
+#include "mail.h"
+
+typedef struct {
+    mu_mail     mail;
+    mu_mail_result result;
+    bool        settled;         /* result is final */
+    /* libESMTP */
+    void       *message, *recipient;
+    bool        given, ended;    /* the text was handed over; the library came back for more and was told the end */
+} mu_mail_job;
+
+/* Each sends over one connection and settles every job. */
+void mu_mail_esmtp(mu_arena *arena, const mu_mail_server *server, mu_mail_job *jobs, size_t count);
+void mu_mail_curl(mu_arena *arena, const mu_mail_server *server, mu_mail_job *jobs, size_t count);
+
+/* Printable ASCII of at most 300 bytes; "" for NULL. */
+char *mu_mail_answer(mu_arena *arena, const char *text);
+void  mu_mail_settle(mu_arena *arena, mu_mail_job *job, mu_mail_outcome outcome, int code, const char *answer);
+
+#endif
