@@ -1,5 +1,5 @@
 /* Schema changes: sql/migrations/NNNN_*.sql, forward only, one transaction each, under one advisory lock, with their SHA-256 kept;
- * then sql/functions/*.sql, created anew when their hash changed. */
+ * then every file of sql/functions, created anew when their hash changed. */
 #ifndef MU_MIGRATE_H
 #define MU_MIGRATE_H
 
