@@ -1,5 +1,6 @@
 /* libESMTP 1.1.0 behind its guards. The child process that runs this sends one session and ends, which also covers the
  * library's leaks and its cached TLS context. */
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -115,13 +116,12 @@ tls_context(const mu_mail_server *server)
 static int
 on_auth(auth_client_request_t request, char **result, int fields, void *closure)
 {
-    const mu_mail_server *server = closure;
+    session_state *state = closure;
+    const mu_mail_server *server = state->server;
 
     for (int i = 0; i < fields; i++) {
         const char *text = request[i].flags & AUTH_PASS ? server->password : request[i].flags & AUTH_USER ? server->user : NULL;
-        size_t n = text != NULL ? strlen(text) : 0;
-        /* The library frees nothing and keeps the pointer for the session; the interface is not const. */
-        result[i] = text != NULL ? strndup(text, n) : NULL;
+        result[i] = text != NULL ? mu_strdup(state->arena, text) : NULL; /* kept by the library, not freed */
     }
     return 1;
 }
@@ -205,6 +205,9 @@ run_session(session_state *state, smtp_session_t session, mu_mail_job *jobs, siz
 
     if (error != 0)
         smtp_strerror(error, text, sizeof text);
+    const char *tls = ERR_reason_error_string(ERR_peek_last_error()); /* the library only says "client error" */
+    if (tls != NULL && state->tls_error[0] == '\0')
+        snprintf(state->tls_error, sizeof state->tls_error, "TLS: %s", tls);
     for (size_t i = 0; i < count; i++)
         if (!jobs[i].settled)
             settle(state, &jobs[i], started && error == 0, plain, text);
@@ -237,7 +240,7 @@ mu_mail_esmtp(mu_arena *arena, const mu_mail_server *server, mu_mail_job *jobs, 
         auth_client_init();
         auth = auth_create_context();
         if (auth == NULL || auth_set_mechanism_flags(auth, AUTH_PLUGIN_PLAIN, 0) == 0
-            || auth_set_interact_cb(auth, on_auth, (void *)(uintptr_t)server) == 0 || smtp_auth_set_context(session, auth) == 0) {
+            || auth_set_interact_cb(auth, on_auth, &state) == 0 || smtp_auth_set_context(session, auth) == 0) {
             none_sent(arena, jobs, count, "sign-in to the mail server cannot be set up");
             return;
         }
