@@ -21,6 +21,7 @@ create table component(
   slug text not null unique check (slug ~ '^[a-z][a-z0-9_-]{0,63}$'),
   name jsonb not null, description jsonb,
   service_id uuid references service, group_id uuid references component,
+  is_group boolean not null default false,                              -- a heading; it has no state of its own
   position int not null default 1,
   status text not null default 'operational'
     check (status in ('operational','degraded_performance','partial_outage','major_outage','under_maintenance')),

@@ -12,6 +12,7 @@ create table status_incident(
   unique(incident_id),
   foreign key(incident_id, incident_kind) references incident(id, kind));
 create index status_incident_recent on status_incident(created_at desc);
+create index status_incident_unresolved on status_incident(created_at desc) where resolved_at is null;
 
 create table status_update(
   id uuid primary key default gen_random_uuid(), status_incident_id uuid not null references status_incident,
@@ -36,7 +37,9 @@ create table report(
   run_id uuid, path text, occ int,
   created_at timestamptz not null, created_by uuid, changed_at timestamptz not null,
   approved_by uuid references person, approved_at timestamptz, frozen jsonb, frozen_sha256 text,
+  sent_at timestamptz, message_id uuid references message,
   filed_at timestamptz, filing jsonb,                                                  -- {number, channel, note, by}
+  recheck_at timestamptz default '-infinity',                                          -- when facts and anchors are read again; null: never
   version int not null default 1,
   unique(incident_id, profile, stage),
   foreign key(profile, profile_version) references report_profile,
@@ -44,3 +47,18 @@ create table report(
   -- a drill's report is never filed and never sent
   check (incident_kind = 'incident' or state in ('draft','approved','not_reportable')));
 create index report_incident on report(incident_id);
+create index report_list on report(created_at desc, id);
+create index report_recheck on report(recheck_at) where recheck_at is not null;
+
+-- Facts or times of an incident changed: its drafts are looked at again soon.
+create function report_recheck() returns trigger language plpgsql as $$
+begin
+  update report r set recheck_at = '-infinity' where r.incident_id = new.id and r.state = 'draft';
+  return null;
+end $$;
+create trigger incident_report_recheck after update of facts, occurred_at, detected_at, resolved_at on incident
+  for each row when ((old.facts, old.occurred_at, old.detected_at, old.resolved_at) is distinct from
+                     (new.facts, new.occurred_at, new.detected_at, new.resolved_at)) execute function report_recheck();
+
+-- The public page keeps its name in the interface of the status page however often it is renamed.
+insert into setting(key, value) values ('page_id', to_jsonb(left(replace(gen_random_uuid()::text, '-', ''), 12)));
