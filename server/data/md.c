@@ -237,10 +237,13 @@ static bool entity(walker *w, const char *text, size_t n)
 {
     static const struct { const char *name, *text; } common[] = {
         { "&amp;", "&" }, { "&lt;", "<" }, { "&gt;", ">" }, { "&quot;", "\"" }, { "&nbsp;", " " } };
+    if (w->html)
+        return memchr(text, '<', n) == NULL && memchr(text, '"', n) == NULL ? mu_buf_add(w->out, text, n)
+                                                                          : mu_buf_add_html(w->out, text, n);
     for (size_t i = 0; i < MU_COUNT(common); i++)
         if (n == strlen(common[i].name) && memcmp(text, common[i].name, n) == 0)
-            return w->html ? mu_buf_add(w->out, text, n) : put(w, common[i].text);
-    return w->html ? mu_buf_add_html(w->out, text, n) : mu_buf_add(w->out, text, n);
+            return put(w, common[i].text);
+    return mu_buf_add(w->out, text, n);
 }
 
 static int add_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE n, void *closure)
