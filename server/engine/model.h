@@ -1,0 +1,160 @@
+/* The model behind mu_playbook; private to this folder. Everything is made once and lives in the arena of the parse. */
+#ifndef MU_MODEL_H
+#define MU_MODEL_H
+
+#include "expression.h"
+#include "playbook.h"
+
+typedef enum {
+#define K(id, name, person) MU_K_##id,
+#include "kinds.def"
+#undef K
+    MU_K_COUNT
+} mu_kind;
+
+typedef struct mu_node mu_node;
+typedef struct mu_block mu_block;
+
+typedef enum { MU_ERR_PASS, MU_ERR_FAIL, MU_ERR_CONTINUE, MU_ERR_ASK, MU_ERR_BLOCK } mu_on_error;
+typedef enum { MU_THEN_NONE, MU_THEN_PROCEED, MU_THEN_FAIL, MU_THEN_SKIP, MU_THEN_BLOCK } mu_then;
+typedef enum { MU_REJECT_ASK, MU_REJECT_END, MU_REJECT_BLOCK } mu_on_reject;
+typedef enum { MU_DRILL_DEFAULT, MU_DRILL_SIMULATE, MU_DRILL_MARK, MU_DRILL_SKIP, MU_DRILL_REAL } mu_drill;
+typedef enum { MU_BLOCK_MAIN, MU_BLOCK_BRANCH, MU_BLOCK_HANDLER } mu_block_kind;
+
+/* A duration, or the variable that holds one. */
+typedef struct { bool given; int64_t seconds; const char *variable; } mu_length;
+
+/* A list of steps. A handler (on_error, on_reject, deadline) runs in the place of its owner; the playbook's own has no owner. */
+struct mu_block {
+    const char   *name, *path;         /* path of its steps' parent, "" at the root */
+    mu_block_kind kind;
+    mu_node      *owner;
+    mu_node     **steps;
+    size_t        count;
+};
+
+typedef struct {
+    bool        given;
+    mu_length   after;
+    const char *from;                  /* a milestone; NULL: the start of the step */
+    int64_t     warn;                  /* seconds before; -1: none */
+    const char **escalate;
+    size_t      escalate_count;
+    mu_then     then;
+    mu_block   *block;
+} mu_node_deadline;
+
+struct mu_node {
+    mu_kind       kind;
+    const char   *id, *path, *pointer;
+    unsigned      ord, depth;
+    mu_block     *block;               /* the block it stands in, and its place there */
+    size_t        index;
+    const json_t *json;                /* the step as written */
+    const mu_expression *when;
+    const char   *role;                /* approve: by.role */
+    mu_node_deadline deadline;
+    mu_on_error   on_error;
+    mu_block     *on_error_block;
+    bool          critical;
+    int64_t       evidence;            /* least number of attachments */
+    mu_drill      drill;
+    const json_t *simulated;           /* the pretended result, or NULL */
+    mu_block    **blocks;              /* branches in sorted order; then, else; the called block */
+    size_t        block_count;
+    size_t        join;                /* parallel: how many branches must end */
+    int64_t       count;               /* approve: by.count; report: sign.count; notify: ack.required */
+    const char   *sign_role;           /* report */
+    mu_on_reject  on_reject;
+    const char   *reject_outcome;
+    mu_block     *reject_block;
+    const mu_expression *cond;         /* if; wait until */
+    mu_length     length;              /* wait for; decide default_after; notify ack within */
+    const char  **names;               /* set: variables in sorted order; decide: into */
+    const mu_expression **values;      /* set */
+    size_t        name_count;
+};
+
+typedef struct {
+    const char   *name;
+    mu_type       type;
+    const json_t *initial;             /* default, or NULL */
+    const char   *from;                /* trigger, form, profile.X, or NULL */
+    bool          constant, secret;
+} mu_var;
+
+struct mu_playbook {
+    mu_arena     *arena;
+    const json_t *doc;
+    const char   *id;
+    const json_t *roles;               /* object */
+    mu_var       *vars;                /* sorted by name */
+    size_t        var_count;
+    mu_block     *main, *on_error;
+    mu_node     **nodes;               /* in order of `ord` */
+    mu_node     **by_path;             /* sorted by path */
+    size_t        node_count;
+    const mu_node **milestones;        /* sorted by id */
+    size_t        milestone_count;
+    int64_t       rto;                 /* seconds; 0: not given */
+};
+
+/* While parsing. */
+typedef struct {
+    mu_arena     *arena;
+    mu_findings  *findings;
+    const mu_marks *marks;
+    mu_playbook  *pb;
+    json_t       *ids;                 /* step id -> pointer of its definition */
+    json_t       *called;              /* names of blocks that something uses */
+    const char   *calls[MU_PLAYBOOK_DEPTH];
+    size_t        call_depth, depth;
+    size_t        written;             /* steps as written */
+    size_t        capacity;
+    bool          broken;              /* no model can be made */
+} mu_reader;
+
+const char *mu_kind_name(mu_kind kind);
+bool        mu_kind_find(const char *name, mu_kind *ret);
+bool        mu_kind_person(mu_kind kind);        /* a person closes it */
+bool        mu_kind_unsupported(const char *name);
+
+const mu_node *mu_node_find(const mu_playbook *pb, const char *path);
+const mu_var  *mu_var_find(const mu_playbook *pb, const char *name);
+const mu_node *mu_milestone_find(const mu_playbook *pb, const char *id);
+bool           mu_role_known(const mu_playbook *pb, const char *role);
+/* Types of variables, milestones and run facts. */
+bool           mu_name_type(void *playbook, const char *name, mu_type *ret);
+
+/* Findings. The variadic part is name, value pairs of the message's placeholders, closed by NULL. */
+void mu_find(mu_reader *r, const char *rule, const char *what, mu_finding_level level, const char *path, const char *pointer, ...)
+    __attribute__((sentinel));
+/* The same for rules without which there is no model: sets `broken`. */
+#define MU_BREAK(r, ...) ((r)->broken = true, mu_find((r), __VA_ARGS__))
+
+char *mu_pointer(mu_arena *arena, const char *base, const char *member);     /* base/member, escaped */
+char *mu_pointer_at(mu_arena *arena, const char *base, size_t index);
+
+/* Sorted member names of an object; count in *ret_n. Owner: the arena. */
+const char **mu_sorted_keys(mu_arena *arena, const json_t *object, size_t *ret_n);
+
+/* Checks the members of an object against the table called `name` in fields.def. */
+void mu_fields_check(mu_reader *r, const char *name, const json_t *object, const char *path, const char *pointer);
+
+mu_block *mu_block_read(mu_reader *r, const json_t *json, const char *name, mu_block_kind kind, mu_node *owner,
+    const char *path, const char *pointer);
+void mu_step_details(mu_reader *r, mu_node *node);                            /* what belongs to its kind */
+bool mu_length_read(mu_reader *r, const mu_node *node, const char *text, const char *pointer, mu_length *ret);
+const mu_expression *mu_condition_read(mu_reader *r, const mu_node *node, const char *member, mu_type_kind want);
+
+void mu_check_names(mu_reader *r);     /* V07 V09 V12 V16 V17 V19: after the whole tree is known */
+void mu_check_flow(mu_reader *r);      /* V03 V08 V10 V11 V18 */
+void mu_check_text(mu_reader *r);      /* V25 V26 V27 V28 V29 */
+
+/* Texts with {{x}}. */
+typedef enum { MU_FILL_PLAIN, MU_FILL_MARKDOWN } mu_fill;
+/* Calls fn for each name; false: an unclosed or malformed placeholder. */
+bool mu_text_names(mu_arena *arena, const char *text, void (*fn)(void *closure, const char *name), void *closure);
+char *mu_text_fill(mu_arena *arena, const char *text, const mu_names *names, mu_fill how);
+
+#endif
