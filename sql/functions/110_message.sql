@@ -45,6 +45,14 @@ returns table(person uuid, endpoint uuid, what text) language sql stable as $$
   union select null::uuid, null::uuid, u.what from unknown u
 $$;
 
+-- The words playbooks and settings use for recipients (role.x, group.x, user.x, contact.x, webhook.x, event.x) as entries.
+create or replace function recipient_words(words jsonb) returns jsonb language sql immutable as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+      case split_part(w, '.', 1) when 'webhook' then 'endpoint' else split_part(w, '.', 1) end,
+      substr(w, strpos(w, '.') + 1)) order by n), '[]')
+  from jsonb_array_elements_text(coalesce(words, '[]')) with ordinality as x(w, n)
+$$;
+
 -- A token nobody can guess: 244 random bits.
 create or replace function random_token() returns text language sql volatile as $$
   select replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')
@@ -52,7 +60,8 @@ $$;
 
 -- Writes one message and an outbox row for every endpoint its recipients come to; gives the message's id.
 -- subject, text: {"zh","en"}. opts, all optional:
---   run, path, occ   the step it belongs to          key       first part of the idempotency key (default: the message's id)
+--   run, path, occ   the step it belongs to          key       first part of the idempotency key, unique among all messages
+--                                                              (default: the message's id)
 --   ack              an acknowledgement is asked for  effect    "once" | "idempotent" (default)
 --   simulate         nothing may leave                again     rows of this key that ended badly are tried once more
 --   priority         1 (first) … 9, default 5         event     type for web hooks, default "incident." || purpose
@@ -112,7 +121,7 @@ begin
         where m.endpoint is not null order by m.endpoint, m.person) r
   join endpoint e on e.id = r.endpoint
   left join person p on p.id = r.person
-  on conflict (idem_key) do update set state = 'pending', attempt = 0, not_before = excluded.not_before, last_error = null,
+  on conflict (idem_key) do update set state = 'pending', round_from = outbox.attempt, not_before = excluded.not_before, last_error = null,
       alarmed_at = null, done_at = null, claimed_by = null, lease_until = null, started_at = null
     where coalesce((o->>'again')::bool, false) and outbox.state in ('dead','unknown','cancelled');
 

@@ -41,6 +41,7 @@ create table incident_role(
   incident_id uuid not null references incident, role text not null, person_id uuid not null references person,
   since timestamptz not null, until timestamptz);
 create unique index incident_role_now on incident_role(incident_id, role, person_id) where until is null;
+create index incident_role_mine on incident_role(person_id) where until is null;
 
 -- The timeline: append-only, one sequence per incident, hash-chained: hash = SHA-256(prev_hash || canonical JSON of
 -- {incident, seq, at, recorded_at, kind, actor, actor_name, text, data}), canonical as in RFC 8785.

@@ -29,6 +29,7 @@ create table outbox(
   priority int not null default 5,
   state text not null default 'pending' check (state in ('pending','claimed','done','simulated','dead','cancelled','unknown')),
   not_before timestamptz not null, attempt int not null default 0,
+  round_from int not null default 0,                                    -- attempts made before the last replay: they do not count for giving up
   claim_token bigint not null default 0, claimed_by text, lease_until timestamptz,
   started_at timestamptz,                                               -- set just before an effect: once leaves
   created_at timestamptz not null, done_at timestamptz, last_error text, alarmed_at timestamptz,

@@ -1,0 +1,147 @@
+-- Starting a playbook on an incident, and what the screens show of runs and steps. The engine itself is C; these functions prepare
+-- the row it works on and read what it wrote.
+
+-- Makes the row of a new run of the latest published version, and fills the incident's roles the playbook names: with whoever has the
+-- role in the incident already, else the register's holders, else the user or team the playbook itself names.
+create or replace function run_prepare(incident uuid, playbook text) returns uuid language plpgsql as $$
+declare i incident%rowtype; v record; r record; v_run uuid; p record; v_now timestamptz := to_ms(app_now());
+begin
+  select * into i from incident x where x.id = run_prepare.incident for update;
+  select b.id, w.version, w.body, w.title into v from playbook b join playbook_version w on w.playbook_id = b.id and w.state = 'published'
+    where b.slug = run_prepare.playbook and b.archived_at is null order by w.version desc limit 1;
+  if not found then perform refuse('MU422', 'error.playbook.unknown', '/playbook', jsonb_build_object('name', run_prepare.playbook)); end if;
+  if exists (select 1 from run x where x.incident_id = i.id and x.playbook_id = v.id and x.finished_at is null and x.kind <> 'rehearsal') then
+    perform refuse('MU409', 'error.run.already', '/playbook');
+  end if;
+  insert into run(incident_id, kind, playbook_id, playbook_version, status, engine_version, last_hash, state, clock_ref_real, clock_ref_sim, created_at)
+  values (i.id, i.kind, v.id, v.version, 'running', 1, repeat('0', 64), '{}', v_now, v_now, v_now) returning id into v_run;
+  for r in select e.key, e.value from jsonb_each(case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end) e order by e.key loop
+    for p in select distinct x.person from (
+        select role_people(i.id, r.key) as person
+        union select q.id from person q where q.active and q.login = r.value #>> '{resolve,user}'
+        union select m.person_id from team t join team_member m on m.team_id = t.id join person q on q.id = m.person_id and q.active
+          where t.slug = r.value #>> '{resolve,team}') x
+      where r.key <> 'commander' or i.commander_id is null or x.person = i.commander_id loop
+      if incident_role_add(i.id, r.key, p.person) then
+        perform timeline_add(i.id, null, 'role_added', null, jsonb_build_object('role', r.key, 'person', person_ref(p.person)), null);
+        if r.key = 'commander' then update incident x set commander_id = coalesce(x.commander_id, p.person) where x.id = i.id; end if;
+      end if;
+    end loop;
+  end loop;
+  perform timeline_add(i.id, null, 'run_started', null, jsonb_build_object('run', v_run, 'playbook', run_prepare.playbook, 'version', v.version, 'title', v.title));
+  return v_run;
+end $$;
+
+-- What the engine is told at the start: who fills the playbook's roles.
+create or replace function run_start_data(run uuid) returns jsonb language sql stable as $$
+  select jsonb_build_object('vars', '{}'::jsonb, 'roles', coalesce((
+    select jsonb_object_agg(x.role, x.people) from (
+      select r.role, jsonb_agg(r.person_id order by r.id) as people from incident_role r
+      where r.incident_id = u.incident_id and r.until is null
+        and (r.role = 'commander' or v.body->'roles' ? r.role) group by r.role) x), '{}'))
+  from run u join playbook_version v on v.playbook_id = u.playbook_id and v.version = u.playbook_version
+  where u.id = run_start_data.run
+$$;
+
+-- Starts a playbook on an incident that is already there.
+create or replace function incident_run(ref text, body jsonb) returns jsonb language plpgsql as $$
+declare i incident%rowtype := incident_lock(ref); v_run uuid;
+begin
+  perform incident_must_be_open(i);
+  v_run := run_prepare(i.id, body->>'playbook');
+  update incident x set version = version + 1 where x.id = i.id;
+  return jsonb_build_object('incident', i.id, 'ref', i.ref, 'run', v_run, 'start', run_start_data(v_run));
+end $$;
+
+-- Locks the incident of a run, which every change of the run does first, and tells what a handler needs of both.
+create or replace function run_open(run uuid) returns table(incident uuid, ref text, kind text, version int, may_command boolean) language plpgsql as $$
+declare i incident%rowtype;
+begin
+  select x.* into i from incident x join run u on u.incident_id = x.id where u.id = run_open.run for update of x;
+  if not found then perform refuse('MU404', 'error.run.unknown', ''); end if;
+  return query select i.id, i.ref, i.kind, i.version, incident_may_command(i);
+end $$;
+
+-- One step as screens show it: the engine's document with flags for the template, the people of its role, and what I may do.
+create or replace function step_view(s run_step, r run, roles jsonb, index int default 0) returns jsonb language sql stable as $$
+  with d as (select s.detail as d,
+      s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown') as live,
+      coalesce(r.state #> array['roles', s.role], '[]') as people,
+      coalesce((s.detail->>'asks')::bool, false) as asks,
+      s.due_at is not null and s.ended_at is null as running),
+  me as (select exists (select 1 from d, jsonb_array_elements(d.people) p where p.value->>'id' = me()::text) as mine)
+  select jsonb_strip_nulls(jsonb_build_object(
+    'run', s.run_id, 'path', s.path, 'occ', s.occ, 'anchor', 's' || substr(md5(s.run_id || s.path || s.occ), 1, 10), 'id', s.step_id, 'kind', s.kind, 'status', s.status,
+    'is', jsonb_build_object(s.kind, true, 'status_' || s.status, true), 'live', d.live and r.finished_at is null, 'asks', d.asks, 'position', s.position,
+    'title', coalesce(s.title, d.d->'title', to_jsonb(s.step_id)), 'text', d.d->'text', 'role', s.role,
+    'role_name', coalesce(roles->s.role, to_jsonb(s.role)), 'people', d.people, 'nobody', s.role is not null and d.people = '[]', 'mine', me.mine,
+    'critical', nullif((d.d->>'critical')::bool, false),
+    'due_at', iso(s.due_at), 'running', d.running, 'overdue', d.running and s.due_at < app_now(),
+    'soon', d.running and s.due_at between app_now() and app_now() + interval '5 minutes',
+    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', d.d->'by', 'result', s.result, 'error', d.d->'error',
+    'may_act', d.live and (me.mine or has_role('commander')), 'may_command', d.live and has_role('commander'),
+    'may_reopen', not d.live and s.status in ('done','skipped','overridden') and s.kind in ('task','checklist','decide','approve') and has_role('commander') and r.finished_at is null,
+    'read_do', nullif(d.d->>'mode' = 'read_do', false),
+    'items', (select jsonb_agg(jsonb_build_object('id', i.value->'id', 'title', jsonb_strip_nulls(jsonb_build_object('zh', i.value->'zh', 'en', i.value->'en')),
+        'critical', coalesce((i.value->>'critical')::bool, false), 'done', i.value->>'state' = 'done', 'na', i.value->>'state' = 'not_applicable',
+        'todo', coalesce(i.value->>'state', 'open') not in ('done', 'not_applicable'), 'by', i.value->'by', 'at', i.value->'at', 'reason', i.value->'reason') order by i.ordinality)
+      from jsonb_array_elements(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end) with ordinality i),
+    'items_done', (select count(*) from jsonb_array_elements(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end) i where i.value->>'state' in ('done','not_applicable')),
+    'items_all', jsonb_array_length(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end),
+    'form', (select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
+        'type', f.value->'type', 'required', coalesce((f.value->>'required')::bool, false),
+        'is_bool', f.value->>'type' = 'bool', 'is_enum', f.value->>'type' = 'enum', 'is_number', f.value->>'type' = 'int',
+        'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', f.value->'values') order by f.ordinality)
+      from jsonb_array_elements(case jsonb_typeof(d.d->'form') when 'array' then d.d->'form' end) with ordinality f),
+    'options', (select jsonb_agg(jsonb_build_object('value', o.value->'value', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(o.value->'zh', o.value->'value'), 'en', coalesce(o.value->'en', o.value->'value')))) order by o.ordinality)
+      from jsonb_array_elements(case jsonb_typeof(d.d->'options') when 'array' then d.d->'options' end) with ordinality o),
+    'approve', case when d.d ? 'approve' then (d.d->'approve') || jsonb_build_object('given_count', jsonb_array_length(coalesce(d.d #> '{approve,given}', '[]')),
+        'i_did', exists (select 1 from jsonb_array_elements(coalesce(d.d #> '{approve,given}', '[]')) g where g.value->>'id' = me()::text)) end,
+    'evidence', d.d->'evidence', 'report', d.d->'report', 'notify', d.d->'notify', 'second', d.d->'second', 'escalation', d.d->'escalation',
+    'delivery', case when s.kind in ('notify','status') then (select jsonb_strip_nulls(jsonb_build_object('all', count(*), 'done', count(*) filter (where b.state in ('done','simulated')),
+        'bad', nullif(count(*) filter (where b.state in ('dead','unknown')), 0), 'acked', count(b.acked_at), 'ack', nullif(count(b.ack_token), 0)))
+      from outbox b where b.run_id = s.run_id and b.path = s.path and b.occ = s.occ) end))
+  from d, me
+$$;
+
+-- Kinds a person sees as work; the others only hold steps together.
+create or replace function step_is_work(kind text) returns boolean language sql immutable as $$
+  select kind in ('task','checklist','decide','approve','notify','status','report','wait')
+$$;
+
+-- One run with its current steps in full, the last that ended and the next that will come.
+create or replace function run_view(r run, everything boolean default false) returns jsonb language sql stable as $$
+  with v as (select w.title, w.body, p.slug from playbook_version w join playbook p on p.id = w.playbook_id where w.playbook_id = r.playbook_id and w.version = r.playbook_version),
+  roles as (select case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end as roles from v),
+  steps as (select s.* from run_step s where s.run_id = r.id and step_is_work(s.kind)),
+  counts as (select count(*) filter (where ended_at is not null) as done, count(*) as total from steps)
+  select jsonb_build_object('id', r.id, 'playbook', v.slug, 'title', v.title, 'version', r.playbook_version, 'kind', r.kind, 'status', r.status,
+    'is', jsonb_build_object(r.status, true), 'open', r.finished_at is null, 'created_at', iso(r.created_at), 'finished_at', iso(r.finished_at),
+    'done', counts.done, 'total', counts.total, 'seq', r.seq, 'may_command', has_role('commander') and r.finished_at is null,
+    'current', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles) order by coalesce((s.detail->>'asks')::bool, false) desc, s.due_at nulls last, s.position, s.path)
+      from steps s where r.finished_at is null and s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown')), '[]'),
+    'ended', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles) order by s.ended_seq desc nulls last, s.position desc)
+      from (select * from steps where ended_at is not null and status not in ('cancelled') order by ended_seq desc nulls last limit case when everything then 2000 else 20 end) s), '[]'),
+    'next', coalesce((select jsonb_agg(jsonb_build_object('path', s.path, 'kind', s.kind, 'title', coalesce(s.title, to_jsonb(s.step_id)), 'role', s.role, 'role_name', coalesce(roles.roles->s.role, to_jsonb(s.role))) order by s.position, s.path)
+      from (select * from steps where status = 'pending' and r.finished_at is null order by position, path limit case when everything then 2000 else 8 end) s), '[]'))
+  from v, roles, counts
+$$;
+
+create or replace function run_get(run uuid) returns table(body text, etag text) language plpgsql stable as $$
+begin
+  if not exists (select 1 from run u where u.id = run_get.run) then perform refuse('MU404', 'error.run.unknown', ''); end if;
+  return query select (run_view(u, true) || jsonb_build_object('ref', i.ref, 'kind', i.kind, 'incident_title', i.title, 'now', iso(app_now())))::text, u.seq::text
+    from run u join incident i on i.id = u.incident_id where u.id = run_get.run;
+end $$;
+
+-- Keeps a file with an incident. `file` = {name, type, size, base64} as the form checker makes it.
+create or replace function attachment_add(incident uuid, file jsonb) returns jsonb language plpgsql as $$
+declare a attachment%rowtype; v_bytes bytea := decode(file->>'base64', 'base64'); v_name text := file->>'name';
+begin
+  v_name := regexp_replace(regexp_replace(coalesce(nullif(v_name, ''), 'file'), '^.*[/\\]', ''), '[[:cntrl:]"<>|:*?]', '_', 'g');
+  insert into attachment(incident_id, name, media, size, sha256, bytes, added_by, added_at)
+  values (attachment_add.incident, left(v_name, 200), coalesce(nullif(file->>'type', ''), 'application/octet-stream'), octet_length(v_bytes),
+    encode(sha256(v_bytes), 'hex'), v_bytes, me(), app_now()) returning * into a;
+  perform timeline_add(a.incident_id, null, 'attachment', null, jsonb_build_object('id', a.id, 'name', a.name, 'size', a.size, 'sha256', a.sha256));
+  return jsonb_build_object('kind', 'file', 'name', a.name, 'ref', '/attachments/' || a.id);
+end $$;

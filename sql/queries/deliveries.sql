@@ -1,0 +1,17 @@
+-- name: deliveries_of(incident text, state text, channel text, cursor text, limit int) -> one
+select body, next from deliveries_of($1::text, $2::text, $3::text, $4::text, $5::int);
+
+-- name: deliveries_dead(cursor text, limit int) -> one
+select body, next from deliveries_dead($1::text, $2::int);
+
+-- name: delivery_get(id bigint) -> one
+select body, etag from delivery_get($1::bigint);
+
+-- name: delivery_replay(id bigint) -> one
+select r::text as body, '/deliveries/' || $1::text as location, r->>'ref' as ref from delivery_replay($1::bigint) r;
+
+-- name: ack_get(token text) -> one
+select body, status from ack_get($1::text);
+
+-- name: ack_post(token text) -> one
+select body, location, ref, run, path, occ, person, person_name from ack_post($1::text);
