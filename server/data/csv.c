@@ -91,7 +91,7 @@ static mu_err read_row(reader *r)
     r->n = 0;
     r->row_line = r->line;
     for (;;) {
-        const char *cell;
+        const char *cell = "";
         TRY(read_cell(r, &cell));
         if (r->n == COLUMNS_MAX)
             return refuse(r, "error.csv.columns", r->row_line, "200");

@@ -1,5 +1,5 @@
 /* libyaml's events to Jansson's values. A small stack replaces recursion; places are kept in a tree beside the values. */
-#include "yaml.h"
+#include "mu_yaml.h"
 
 #include <math.h>
 #include <stdio.h>
