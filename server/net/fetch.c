@@ -225,9 +225,10 @@ finish(call *c, CURLcode code)
 {
     mu_fetch_answer answer = { .outcome = outcome_of(c, code), .retry_after = -1, .error = "", .body = "", .cut = c->cut,
                                .ms = mu_monotonic_ms() - c->began };
-    long status = 0;
+    long status = 0, request = 0;
     curl_off_t after = 0;
 
+    answer.sent = curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &request) == CURLE_OK && request > 0;
     if (answer.outcome == MU_FETCH_ANSWERED) {
         curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
         answer.status = (int)status;

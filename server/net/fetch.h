@@ -45,6 +45,7 @@ typedef struct {
     const char *body;                   /* the first MU_FETCH_BODY_MAX bytes, NUL-terminated */
     size_t      body_n;
     bool        cut;                    /* there was more, which was not read */
+    bool        sent;                   /* something of the request left us: without a status nobody knows what became of it */
     int64_t     ms;
 } mu_fetch_answer;
 

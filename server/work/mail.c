@@ -95,10 +95,10 @@ write_batch(mu_buf *out, const mu_mail_server *server, const mu_mail *mails, siz
 }
 
 static void
-all_retry(mu_arena *arena, mu_mail_result *ret, size_t count, const char *reason)
+all_retry(mu_arena *arena, mu_mail_result *ret, size_t count, const char *reason, bool unsure)
 {
     for (size_t i = 0; i < count; i++)
-        ret[i] = (mu_mail_result){ MU_MAIL_RETRY, 0, mu_mail_answer(arena, reason) };
+        ret[i] = (mu_mail_result){ .outcome = MU_MAIL_RETRY, .answer = mu_mail_answer(arena, reason), .unsure = unsure };
 }
 
 static void
@@ -108,7 +108,8 @@ read_answer(mu_arena *arena, const mu_process *p, mu_mail_result *ret, size_t co
     json_t *answer = NULL;
     const json_t *results;
 
-    all_retry(arena, ret, count, p->end == MU_PROCESS_DEADLINE ? "the mail server did not finish in time" : "the mail session broke off");
+    all_retry(arena, ret, count, p->end == MU_PROCESS_DEADLINE ? "the mail server did not finish in time" : "the mail session broke off",
+              p->end == MU_PROCESS_EXITED || p->end == MU_PROCESS_DEADLINE);
     if (p->errors.n > 0)
         mu_log(MU_LOG_WARN, "mail.child", "end=%d code=%d errors=%s", (int)p->end, p->code, mu_mail_answer(arena, p->errors.at));
     if (p->end != MU_PROCESS_EXITED || p->output.n == 0 || mu_json_parse(arena, p->output.at, p->output.n, &problem, &answer) != MU_OK)
@@ -119,7 +120,8 @@ read_answer(mu_arena *arena, const mu_process *p, mu_mail_result *ret, size_t co
         int outcome = word_index(outcome_words, MU_COUNT(outcome_words), mu_json_str(one, "outcome"));
         const char *text = mu_json_str(one, "answer");
         if (outcome >= 0)
-            ret[i] = (mu_mail_result){ (mu_mail_outcome)outcome, (int)mu_json_int(one, "code", 0), text != NULL ? mu_strdup(arena, text) : "" };
+            ret[i] = (mu_mail_result){ (mu_mail_outcome)outcome, (int)mu_json_int(one, "code", 0), text != NULL ? mu_strdup(arena, text) : "",
+                                       mu_json_bool(one, "unsure", false) };
     }
 }
 
@@ -144,7 +146,7 @@ send_wave(mu_arena *arena, const mu_mail_server *server, const mu_mail *mails, s
     for (size_t i = 0; i < children; i++) {
         size_t n = count - i * per < per ? count - i * per : per;
         if (inputs[i].over)
-            all_retry(arena, ret + i * per, n, "the batch is too large");
+            all_retry(arena, ret + i * per, n, "the batch is too large", false);
         else
             read_answer(arena, &list[i], ret + i * per, n);
         mu_buf_free(&inputs[i]);
@@ -186,7 +188,7 @@ mu_mail_answer(mu_arena *arena, const char *text)
 void
 mu_mail_settle(mu_arena *arena, mu_mail_job *job, mu_mail_outcome outcome, int code, const char *answer)
 {
-    job->result = (mu_mail_result){ outcome, code, mu_mail_answer(arena, answer) };
+    job->result = (mu_mail_result){ outcome, code, mu_mail_answer(arena, answer), outcome == MU_MAIL_RETRY && job->given && code == 0 };
     job->settled = true;
 }
 
@@ -251,7 +253,8 @@ write_results(mu_buf *out, const mu_mail_job *jobs, size_t count)
     mu_buf_adds(out, "{\"results\":[");
     for (size_t i = 0; i < count; i++) {
         const mu_mail_result *r = &jobs[i].result;
-        mu_buf_addf(out, "%s{\"outcome\":\"%s\",\"code\":%d,", i == 0 ? "" : ",", outcome_words[r->outcome], r->code);
+        mu_buf_addf(out, "%s{\"outcome\":\"%s\",\"code\":%d,\"unsure\":%s,", i == 0 ? "" : ",", outcome_words[r->outcome], r->code,
+                    r->unsure ? "true" : "false");
         add_member(out, "answer", r->answer, strlen(r->answer));
         mu_buf_addc(out, '}');
     }

@@ -34,6 +34,7 @@ typedef struct {
     mu_mail_outcome outcome;
     int         code;            /* of the server, 0 = none */
     const char *answer;          /* printable ASCII, at most 300 bytes; owner: the arena */
+    bool        unsure;          /* with RETRY: the text had been handed over, so it may have arrived after all */
 } mu_mail_result;
 
 /* The configuration's server. MU_UNAVAILABLE when smtp.host is not set. */

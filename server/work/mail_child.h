@@ -8,9 +8,9 @@ typedef struct {
     mu_mail     mail;
     mu_mail_result result;
     bool        settled;         /* result is final */
-    /* libESMTP */
-    void       *message, *recipient;
-    bool        given, ended;    /* the text was handed over; the library came back for more and was told the end */
+    bool        given;           /* some of the text was handed over */
+    bool        ended;           /* libESMTP came back for more and was told the end */
+    void       *message, *recipient; /* libESMTP's */
 } mu_mail_job;
 
 /* Each sends over one connection and settles every job. */

@@ -67,6 +67,7 @@ send_one(CURL *easy, mu_arena *arena, mu_mail_job *job, int64_t ends)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, NULL);
     curl_slist_free_all(to);
+    job->given = r.sent > 0;
     if (done == CURLE_OK && code / 100 == 2 && r.sent == job->mail.n) {
         mu_mail_settle(arena, job, MU_MAIL_SENT, (int)code, "");
         return true;

@@ -149,6 +149,7 @@ drop function if exists outbox_effect(uuid, text, int);
 create function outbox_effect(run uuid, path text, occ int)
 returns table(key text, round bigint, reached int, simulated int, dead int, unknown int, error text) language plpgsql as $$
 begin
+  perform 1 from incident i where i.id = (select r.incident_id from run r where r.id = outbox_effect.run) for update;
   perform 1 from run r where r.id = outbox_effect.run and r.finished_at is null for update;
   if not found then
     return;

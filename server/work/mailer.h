@@ -1,0 +1,22 @@
+/* E-mail: outbox rows become messages, and messages go out in sessions. */
+#ifndef MU_MAILER_H
+#define MU_MAILER_H
+
+#include "bell.h"
+#include "mail.h"
+#include "mime.h"
+#include "outbox.h"
+
+typedef struct mu_mailer mu_mailer;
+
+/* Reads the templates. `from` = the sender's mailbox, `site` = the name beside it. Borrows the texts. */
+mu_mailer *mu_mailer_new(const char *from, const char *site);
+void       mu_mailer_free(mu_mailer *mailer);     /* NULL is allowed */
+
+/* The message of a row, complete, ready for mu_mail_send(). Faults: bad address, model or template. Owner: the arena. */
+mu_err mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row, mu_problem *problem, mu_mail *ret) MU_MUST;
+
+/* The loop of the mail thread; returns when the bell stops and the batch under way has ended. */
+void mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms);
+
+#endif

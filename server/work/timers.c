@@ -1,0 +1,224 @@
+#include "timers.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "clock.h"
+#include "failpoint.h"
+#include "json.h"
+#include "log.h"
+#include "metrics.h"
+#include "run.h"
+#include "str.h"
+#include "version.h"
+
+#define FIRE_MOST 100
+
+/* ---- timers of runs ---- */
+
+/* {"kind":"timer_fired","path","occ","data":{"timer","n","due"}} */
+static json_t *
+timer_event(mu_arena *arena, const mu_rows *row)
+{
+    mu_problem ignored = { .arena = arena };
+    const char *extra = mu_col(row, "data");
+    int64_t occ = 1;
+    json_t *data, *event = mu_json_own(arena, json_object());
+
+    if (extra == NULL || mu_json_parse(arena, extra, strlen(extra), &ignored, &data) != MU_OK || !json_is_object(data))
+        data = mu_json_own(arena, json_object());
+    mu_parse_int(mu_col(row, "occ"), 1, INT32_MAX, &occ);
+    json_object_set_new(data, "timer", json_string(mu_col(row, "kind")));
+    json_object_set_new(data, "due", json_string(mu_col(row, "due")));
+    json_object_set_new(event, "kind", json_string("timer_fired"));
+    json_object_set_new(event, "path", json_string(mu_col(row, "path")));
+    json_object_set_new(event, "occ", json_integer(occ));
+    json_object_set(event, "data", data);
+    return event;
+}
+
+/* A refused firing is a timer that lost its step: it is put aside, or it would come back for ever. Anything else is tried again. */
+static mu_err
+put_aside(mu_db *db, mu_arena *arena, const char *timer, mu_err why, const mu_problem *problem)
+{
+    mu_problem other = { .arena = arena };
+    mu_tx *tx;
+
+    if (why == MU_RETRY || why == MU_UNAVAILABLE || why == MU_TIMEOUT)
+        return why;
+    mu_log(MU_LOG_WARN, "timer.refused", "timer=%s error=%s key=%s detail=%s", timer, mu_err_code(why),
+           problem->first != NULL && problem->first->key != NULL ? problem->first->key : "", problem->detail != NULL ? problem->detail : "");
+    if (why == MU_INTERNAL)
+        return why;
+    TRY(mu_tx_begin(db, arena, &other, &tx));
+    mu_tx_queue(tx, Q_timer_done, ARGS(timer, "cancelled"));
+    return mu_commit(tx);
+}
+
+/* Firing and its consequences are one transaction: a timer fires once, whatever dies. */
+static mu_err
+fire(mu_db *db, mu_arena *arena, const char *timer, bool *ret_fired)
+{
+    mu_problem problem = { .arena = arena };
+    json_t *actor = mu_json_own(arena, json_pack("{s:s}", "kind", "timer"));
+    const mu_rows *row;
+    mu_tx *tx;
+
+    *ret_fired = false;
+    TRY(mu_tx_begin(db, arena, &problem, &tx));
+    TRY(mu_query(tx, Q_timer_take, ARGS(timer), &row));
+    if (mu_rows_count(row) == 0) {
+        mu_rollback(tx);
+        return MU_OK;
+    }
+    MU_FP(timer_taken);
+    mu_err err = mu_run_event(tx, mu_col(row, "run"), timer_event(arena, row), actor, mu_printf(arena, "timer/%s", timer), NULL);
+    if (err != MU_OK) {
+        mu_rollback(tx);
+        return put_aside(db, arena, timer, err, &problem);
+    }
+    mu_tx_queue(tx, Q_timer_done, ARGS(timer, "fired"));
+    TRY(mu_commit(tx));
+    MU_FP(timer_fired);
+    *ret_fired = true;
+    return MU_OK;
+}
+
+int
+mu_timers_fire(mu_db *db, mu_arena *arena)
+{
+    mu_problem problem = { .arena = arena };
+    const mu_rows *due;
+    int fired = 0;
+    mu_tx *tx;
+
+    if (mu_tx_begin(db, arena, &problem, &tx) != MU_OK)
+        return 0;
+    int index = mu_tx_queue(tx, Q_timers_due, ARGS(mu_printf(arena, "%d", FIRE_MOST)));
+    if (mu_commit(tx) != MU_OK)
+        return 0;
+    due = mu_tx_rows(tx, index);
+    for (int i = 0; i < mu_rows_count(due); i++) {
+        mu_mark mark = mu_arena_mark(arena);
+        bool one = false;
+        if (fire(db, arena, mu_cell(due, i, 0), &one) == MU_OK && one)
+            fired++;
+        mu_arena_reset(arena, mark);
+    }
+    if (fired > 0) {
+        mu_count(MU_METRIC_TIMERS_FIRED, 0, (uint64_t)fired);
+        mu_hint(db, "timer fired 0");
+    }
+    return fired;
+}
+
+/* ---- the other chores; each is one short transaction ---- */
+
+static const mu_rows *
+simple(mu_db *db, mu_arena *arena, enum mu_query_id query, const char *const *params, const char *what)
+{
+    mu_problem problem = { .arena = arena };
+    mu_tx *tx;
+
+    if (mu_tx_begin(db, arena, &problem, &tx) != MU_OK)
+        return NULL;
+    int index = mu_tx_queue(tx, query, params);
+    mu_err err = mu_commit(tx);
+    if (err != MU_OK && err != MU_RETRY && err != MU_UNAVAILABLE)
+        mu_log(MU_LOG_ERROR, "work.chore", "chore=%s error=%s detail=%s", what, mu_err_code(err), problem.detail != NULL ? problem.detail : "");
+    return err == MU_OK ? mu_tx_rows(tx, index) : NULL;
+}
+
+static void
+tick_clocks(const mu_outbox *outbox, mu_arena *arena)
+{
+    const mu_rows *changed = simple(outbox->db, arena, Q_clocks_tick, NO_ARGS, "clocks");
+
+    if (changed != NULL && mu_rows_count(changed) > 0 && !mu_same(mu_cell(changed, 0, 0), "[]"))
+        mu_hint(outbox->db, "clock changed 0");
+}
+
+static void
+sweep(const mu_outbox *outbox, mu_arena *arena)
+{
+    const mu_rows *due = simple(outbox->db, arena, Q_outbox_effects_due, ARGS("100"), "effects");
+
+    simple(outbox->db, arena, Q_outbox_rescue, ARGS(mu_printf(arena, "%d", MU_OUTBOX_ATTEMPTS)), "rescue");
+    for (int i = 0; due != NULL && i < mu_rows_count(due); i++) {
+        mu_mark mark = mu_arena_mark(arena);
+        mu_err err = mu_outbox_answer(outbox->db, arena, mu_cell(due, i, 0), mu_cell(due, i, 1), mu_cell(due, i, 2));
+        mu_arena_reset(arena, mark);
+        if (err == MU_UNAVAILABLE)
+            return;
+    }
+}
+
+static void
+raise_alarms(const mu_outbox *outbox, mu_arena *arena, int late)
+{
+    const mu_rows *row = simple(outbox->db, arena, Q_outbox_alarm, ARGS(mu_printf(arena, "%d", late)), "alarm");
+
+    if (row != NULL && mu_rows_count(row) == 1 && !mu_same(mu_cell(row, 0, 0), "0")) {
+        mu_log(MU_LOG_WARN, "outbox.alarm", "rows=%s", mu_cell(row, 0, 0));
+        mu_hint(outbox->db, "outbox alarm 0");
+    }
+}
+
+static void
+gauge(mu_metric metric, const char *text)
+{
+    int64_t n = 0;
+
+    if (text != NULL && mu_parse_int(text, 0, INT64_MAX, &n))
+        mu_gauge(metric, 0, n);
+}
+
+static void
+measure(const mu_outbox *outbox, mu_arena *arena)
+{
+    const mu_rows *row = simple(outbox->db, arena, Q_outbox_numbers, NO_ARGS, "numbers");
+
+    simple(outbox->db, arena, Q_instance_beat, ARGS(outbox->node, mu_version), "instance");
+    if (row == NULL || mu_rows_count(row) != 1)
+        return;
+    gauge(MU_METRIC_OUTBOX_PENDING, mu_cell(row, 0, 0));
+    gauge(MU_METRIC_OUTBOX_AGE, mu_cell(row, 0, 1));
+    gauge(MU_METRIC_OUTBOX_DEAD, mu_cell(row, 0, 2));
+}
+
+/* True once every `every` milliseconds. */
+static bool
+due(int64_t *last, int64_t every)
+{
+    int64_t now = mu_monotonic_ms();
+
+    if (*last != 0 && now - *last < every)
+        return false;
+    *last = now;
+    return true;
+}
+
+void
+mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
+{
+    int64_t ticked = 0, swept = 0, alarmed = 0, measured = 0, tidied = 0;
+    uint64_t seen = 0;
+
+    while (!mu_bell_stopped(bell)) {
+        mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(64u << 20);
+        int fired = mu_timers_fire(outbox->db, arena);
+
+        if (due(&ticked, 500))
+            tick_clocks(outbox, arena);
+        if (due(&swept, 2000))
+            sweep(outbox, arena);
+        if (due(&alarmed, 2000))
+            raise_alarms(outbox, arena, late);
+        if (due(&measured, 10000))
+            measure(outbox, arena);
+        if (due(&tidied, 300000))
+            simple(outbox->db, arena, Q_housekeeping, NO_ARGS, "housekeeping");
+        if (fired < FIRE_MOST)
+            mu_bell_wait(bell, &seen, poll_ms);
+    }
+}
