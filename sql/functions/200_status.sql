@@ -375,6 +375,9 @@ begin
   if create_it and c.id is not null then perform refuse('MU409', 'error.component.exists', '/slug'); end if;
   if not create_it and c.id is null then perform refuse('MU404', 'error.component.unknown', '', jsonb_build_object('name', component_save.slug)); end if;
   v_is_group := coalesce((b ->> 'group')::bool, c.is_group, false);
+  -- a form cannot send an empty field: the word none clears it
+  if b ->> 'parent' = 'none' then b := jsonb_set(b, '{parent}', '""'); end if;
+  if b ->> 'service' = 'none' then b := jsonb_set(b, '{service}', '""'); end if;
   if b ? 'parent' and coalesce(b ->> 'parent', '') <> '' then
     select * into v_group from component x where x.slug = b ->> 'parent' and x.is_group;
     if not found or v_group.slug = component_save.slug then perform refuse('MU422', 'error.component.group', '/parent'); end if;

@@ -11,6 +11,7 @@ create table playbook_version(
   source_text text,
   findings jsonb not null default '[]',
   state text not null check (state in ('draft','in_review','published','retired')),
+  created_at timestamptz not null default clock_timestamp(), created_by uuid references person,   -- null: came with the program
   published_at timestamptz, published_by uuid references person, approved_by uuid[] not null default '{}',
   primary key(playbook_id, version));
 create index playbook_version_published on playbook_version(playbook_id, version desc) where state = 'published';

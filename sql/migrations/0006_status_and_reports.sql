@@ -29,6 +29,7 @@ create table report(
   id uuid primary key default gen_random_uuid(), ref text not null unique,            -- RPT-2026-0007
   incident_id uuid not null, incident_kind text not null,
   profile text not null, profile_version int not null, stage text not null,
+  number int not null default 1,                                                       -- progress reports: 1, 2, …
   state text not null default 'draft' check (state in ('draft','approved','sent','filed','not_reportable')),
   level text, certainty text,                                                          -- classification result and its certainty
   anchor text, anchor_at timestamptz, due_at timestamptz, due_certainty text,
@@ -41,7 +42,7 @@ create table report(
   filed_at timestamptz, filing jsonb,                                                  -- {number, channel, note, by}
   recheck_at timestamptz default '-infinity',                                          -- when facts and anchors are read again; null: never
   version int not null default 1,
-  unique(incident_id, profile, stage),
+  unique(incident_id, profile, stage, number),
   foreign key(profile, profile_version) references report_profile,
   foreign key(incident_id, incident_kind) references incident(id, kind),
   -- a drill's report is never filed and never sent

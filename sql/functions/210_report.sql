@@ -1,0 +1,598 @@
+-- Reports to regulators. What a rule says comes from a loaded profile; what is so comes from the incident; levels and limits are
+-- computed by the program (server/domain) and written here. A report keeps, for each field, where its value came from.
+
+-- Stores a profile as it was loaded; the same content again changes nothing.
+create or replace function profile_store(body jsonb) returns int language plpgsql as $$
+declare v_sha text := sha256_hex(canonical(body)); v int;
+begin
+  select p.version into v from report_profile p where p.id = body ->> 'id' order by p.version desc limit 1;
+  if v is not null and exists (select 1 from report_profile p where p.id = body ->> 'id' and p.version = v and p.body_sha256 = v_sha) then
+    return v;
+  end if;
+  insert into report_profile(id, version, body, body_sha256, loaded_at) values (body ->> 'id', coalesce(v, 0) + 1, body, v_sha, app_now());
+  return coalesce(v, 0) + 1;
+end $$;
+
+create or replace function profile_stage(profile jsonb, stage text) returns jsonb language sql immutable parallel safe as $$
+  select s from jsonb_array_elements(profile -> 'stages') s where s ->> 'id' = stage
+$$;
+
+create or replace function certainty_bad(certainty text) returns boolean language sql immutable parallel safe as $$
+  select coalesce(certainty in ('unverified-general','unverified-unsure','verified-draft'), false)
+$$;
+
+create or replace function report_may_write() returns boolean language sql stable as $$
+  select has_role('responder') or has_role('risk')
+$$;
+create or replace function report_may_send() returns boolean language sql stable as $$
+  select has_role('commander') or has_role('risk') or has_role('approver')
+$$;
+
+-- ---- what is known -------------------------------------------------------------------------------------------------------------
+
+-- Minutes for which the affected services were not usable, the longest of them; null while none was.
+create or replace function incident_downtime(i incident) returns bigint language sql stable as $$
+  select floor(max(extract(epoch from coalesce(s.restored_at, i.resolved_at, app_now()) - s.since)) / 60)::bigint
+  from incident_service s where s.incident_id = i.id and (s.impact in ('down','partial') or s.restored_at is not null)
+$$;
+
+-- Facts for classification: what people said, else what can be computed, else what the institution is.
+create or replace function incident_facts_known(i incident) returns jsonb language sql stable as $$
+  select coalesce(setting_get('org_facts'), '{}')
+    || coalesce((select jsonb_build_object('impact.downtime_minutes', d) from incident_downtime(i) d where d is not null), '{}')
+    || i.facts
+$$;
+
+-- Times that clocks of a profile hang on, as far as they have come.
+create or replace function report_anchors(i incident, profile text, but uuid) returns jsonb language sql stable as $$
+  select jsonb_strip_nulls(jsonb_build_object('incident.occurred_at', iso(i.occurred_at), 'incident.detected_at', iso(i.detected_at),
+      'incident.aware_at', iso(i.detected_at), 'incident.discovered_at', iso(i.detected_at), 'incident.resolved_at', iso(i.resolved_at),
+      'report.previous.submitted_at', iso(max(coalesce(r.filed_at, r.sent_at)))))
+    || coalesce(jsonb_object_agg('report.' || r.stage || '.submitted_at', iso(coalesce(r.filed_at, r.sent_at)) order by r.number)
+         filter (where coalesce(r.filed_at, r.sent_at) is not null), '{}')
+  from (select null) one left join report r on r.incident_id = i.id and r.profile = report_anchors.profile and r.id is distinct from but
+$$;
+
+-- A value for one path of a profile's autofill, in the report's language: {"value","from"}; null when nothing is known.
+create or replace function report_source(i incident, path text, level jsonb, lang text) returns jsonb language plpgsql stable as $$
+declare v text; f timestamptz; zone text := page_zone();
+begin
+  if i.facts ? path then
+    return jsonb_build_object('value', i.facts ->> path, 'from', jsonb_build_object('kind', 'fact', 'path', path)
+      || coalesce((select jsonb_build_object('by', e.actor, 'at', iso(e.at)) from timeline_event e
+        where e.incident_id = i.id and e.kind = 'facts' and e.data -> 'changed' ? path order by e.seq desc limit 1), '{}'));
+  end if;
+  case path
+    when 'org.name' then
+      v := coalesce(setting_get('site_name') ->> lang, setting_get('site_name') ->> 'zh', setting_get('site_name') #>> '{}');
+      return case when v <> '' then jsonb_build_object('value', v, 'from', jsonb_build_object('kind', 'setting', 'path', path)) end;
+    when 'incident.occurred_at', 'incident.detected_at', 'incident.resolved_at' then
+      f := case path when 'incident.occurred_at' then i.occurred_at when 'incident.detected_at' then i.detected_at else i.resolved_at end;
+      return case when f is not null then jsonb_build_object('value', iso(f), 'from', jsonb_build_object('kind', 'incident', 'path', path)) end;
+    when 'incident.level' then
+      return case when level is not null then jsonb_build_object('value', level ->> 'code', 'from', jsonb_build_object('kind', 'classification', 'path', path)) end;
+    when 'incident.type_codes', 'incident.title' then
+      return jsonb_build_object('value', i.title, 'from', jsonb_build_object('kind', 'incident', 'path', 'incident.title'));
+    when 'impact.summary', 'incident.description' then
+      return case when i.summary <> '' then jsonb_build_object('value', i.summary, 'from', jsonb_build_object('kind', 'incident', 'path', 'incident.summary')) end;
+    when 'impact.downtime_minutes' then
+      return (select jsonb_build_object('value', d, 'from', jsonb_build_object('kind', 'computed', 'path', path)) from incident_downtime(i) d where d is not null);
+    when 'impact.services', 'impact.systems' then
+      select string_agg(coalesce(s.name ->> lang, s.name ->> 'zh', s.name ->> 'en') || case when x.restored_at is not null
+          then case lang when 'en' then ' (restored ' else '（已于' end || to_char(x.restored_at at time zone zone, 'MM-DD HH24:MI')
+            || case lang when 'en' then ')' else '恢复）' end else '' end, case lang when 'en' then ', ' else '、' end order by s.slug) into v
+      from incident_service x join service s on s.id = x.service_id
+      where x.incident_id = i.id and (path = 'impact.services' or s.important_system or s.kind in ('system','app'));
+      return case when v is not null then jsonb_build_object('value', v, 'from', jsonb_build_object('kind', 'services', 'path', path)) end;
+    when 'actions.taken', 'actions.planned' then
+      select string_agg(line, E'\n' order by ord, line) into v from (
+        select to_char(t.ended_at at time zone zone, 'MM-DD HH24:MI ') || coalesce(t.title ->> lang, t.title ->> 'zh', t.title ->> 'en') as line, t.ended_at as ord
+        from run r join run_step t on t.run_id = r.id
+        where r.incident_id = i.id and path = 'actions.taken' and t.status = 'done' and t.kind in ('task','checklist','decide','approve','notify','status')
+        union all
+        select coalesce(t.title ->> lang, t.title ->> 'zh', t.title ->> 'en'), t.started_at
+        from run r join run_step t on t.run_id = r.id
+        where r.incident_id = i.id and path = 'actions.planned' and t.ended_at is null and t.kind in ('task','checklist','decide','approve') and t.status in ('active','waiting')
+        order by 2 limit 40) x;
+      return case when v is not null then jsonb_build_object('value', v, 'from', jsonb_build_object('kind', 'steps', 'path', path)) end;
+    else
+      return null;
+  end case;
+end $$;
+
+-- Value of a field from all its paths: one value as it is, several joined as lines.
+create or replace function report_autofill(i incident, field jsonb, level jsonb, lang text) returns jsonb language sql stable as $$
+  select case when count(*) = 1 then (jsonb_agg(s) -> 0)
+    when count(*) > 1 then jsonb_build_object('value', string_agg(case
+        when p in ('incident.detected_at','incident.occurred_at','incident.resolved_at') then to_char((s ->> 'value')::timestamptz at time zone page_zone(), 'YYYY-MM-DD HH24:MI')
+        when p = 'incident.level' then coalesce(level ->> lang, level ->> 'zh') else s ->> 'value' end, E'\n' order by n),
+      'from', jsonb_agg(s -> 'from' order by n) -> 0 || jsonb_build_object('more', jsonb_agg(s -> 'from' order by n) - 0)) end
+  from (select p, n, report_source(i, p, level, lang) as s from jsonb_array_elements_text(coalesce(field -> 'autofill', '[]')) with ordinality t(p, n)) x
+  where s is not null
+$$;
+
+-- ---- opening and refreshing ------------------------------------------------------------------------------------------------------
+
+-- Makes the draft, or gives the one that is there. `next`: another one of a stage that repeats.
+drop function if exists report_begin(uuid, text, text, uuid, text, int, boolean);
+create function report_begin(incident uuid, profile text, stage text, run uuid, path text, occ int, next boolean) returns uuid language plpgsql as $$
+declare i incident%rowtype; p report_profile%rowtype; r report%rowtype; v_stage text := report_begin.stage;
+begin
+  select * into i from incident x where x.id = report_begin.incident for update;
+  if not found then perform refuse('MU404', 'error.incident.unknown'); end if;
+  select * into p from report_profile x where x.id = report_begin.profile order by x.version desc limit 1;
+  if not found then perform refuse('MU422', 'error.report.profile', '/profile', jsonb_build_object('name', report_begin.profile)); end if;
+  v_stage := coalesce(nullif(v_stage, ''), p.body #>> '{stages,0,id}');
+  if profile_stage(p.body, v_stage) is null then perform refuse('MU422', 'error.report.stage', '/stage', jsonb_build_object('name', v_stage)); end if;
+  select * into r from report x where x.incident_id = i.id and x.profile = p.id and x.stage = v_stage order by x.number desc limit 1;
+  if r.id is not null and not (coalesce(next, false) and (r.filed_at is not null or r.state in ('sent','filed'))) then
+    update report x set run_id = report_begin.run, path = report_begin.path, occ = report_begin.occ
+    where x.id = r.id and x.run_id is null and report_begin.run is not null;
+    return r.id;
+  end if;
+  insert into report(ref, incident_id, incident_kind, profile, profile_version, stage, number, run_id, path, occ, created_at, created_by, changed_at)
+  values (incident_ref_next('RPT'), i.id, i.kind, p.id, p.version, v_stage, coalesce(r.number, 0) + 1, report_begin.run, report_begin.path, report_begin.occ,
+    app_now(), me(), app_now()) returning * into r;
+  perform timeline_add(i.id, null, 'report_opened', null, jsonb_build_object('report', r.ref, 'profile', p.id, 'stage', v_stage,
+    'name', p.body -> 'name', 'stage_name', profile_stage(p.body, v_stage) -> 'name'));
+  return r.id;
+end $$;
+
+-- What the program needs to judge the drafts of an incident (or one of them). Locks the incident first, as everybody does.
+drop function if exists report_work(uuid, uuid);
+create function report_work(incident uuid, report uuid) returns table(id uuid, stage text, profile jsonb, facts jsonb, anchors jsonb) language plpgsql as $$
+declare i incident%rowtype;
+begin
+  select * into i from incident x where x.id = report_work.incident for update;
+  return query select r.id, r.stage, p.body, incident_facts_known(i), report_anchors(i, r.profile, r.id)
+    from report r join report_profile p on p.id = r.profile and p.version = r.profile_version
+    where r.incident_id = i.id and r.state = 'draft' and (report_work.report is null or r.id = report_work.report) order by r.created_at, r.id;
+end $$;
+
+-- Incidents with drafts to look at again; those somebody works on just now are left for the next time.
+create or replace function report_due() returns setof uuid language sql volatile as $$
+  select i.id from incident i where i.id in (select r.incident_id from report r where r.recheck_at <= app_now() order by r.recheck_at limit 50)
+  limit 20 for update skip locked
+$$;
+
+-- Writes what the program found: level, limit, clock, and the fields nobody has edited. `found` = {"classification","stages"}.
+create or replace function report_write(report uuid, found jsonb) returns void language plpgsql as $$
+declare
+  r report%rowtype; i incident%rowtype; p jsonb; s jsonb; d jsonb;
+  v_class jsonb := found -> 'classification'; v_level jsonb; v_lang text; v_due timestamptz; v_fields jsonb; v_uncertain boolean;
+begin
+  select * into r from report x where x.id = report_write.report for update;
+  if r.state <> 'draft' then return; end if;
+  select * into i from incident x where x.id = r.incident_id;
+  select x.body into p from report_profile x where x.id = r.profile and x.version = r.profile_version;
+  s := profile_stage(p, r.stage);
+  select x into d from jsonb_array_elements(found -> 'stages') x where x ->> 'stage' = r.stage;
+  select l - 'rules' into v_level from jsonb_array_elements(p #> '{classification,levels}') l where l ->> 'code' = v_class ->> 'level';
+  v_lang := case when p ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end;
+  v_due := (d ->> 'due_at')::timestamptz;
+  v_class := v_class || jsonb_build_object('level_name', v_level, 'facts', (select coalesce(jsonb_object_agg(f ->> 'fact', incident_facts_known(i) -> (f ->> 'fact')), '{}')
+    from jsonb_array_elements(p -> 'facts') f where incident_facts_known(i) ? (f ->> 'fact')));
+  if r.level is distinct from (v_class ->> 'level') and (r.level is not null or v_class ->> 'level' is not null) then
+    perform timeline_add(i.id, null, 'report_level', null, jsonb_build_object('report', r.ref, 'name', p -> 'name', 'from', r.level, 'to', v_class ->> 'level',
+      'level_name', v_level, 'rules', (select jsonb_agg(h ->> 'id') from jsonb_array_elements(v_class -> 'hits') h)), null);
+  end if;
+  select coalesce(jsonb_object_agg(f ->> 'key', a), '{}') into v_fields
+  from jsonb_array_elements(p -> 'fields') f cross join lateral report_autofill(i, f, v_level, v_lang) a
+  where f -> 'required' ? r.stage and a is not null and not (r.fields -> (f ->> 'key') ? 'by');
+  -- computed values that are no longer known go too; whatever a person wrote stays
+  v_fields := v_fields || coalesce((select jsonb_object_agg(e.key, e.value) from jsonb_each(r.fields) e where e.value ? 'by'), '{}');
+  update report x set level = v_class ->> 'level', certainty = v_class ->> 'confidence', classification = v_class,
+    anchor = s #>> '{deadline,anchor}', anchor_at = case when d ->> 'state' = 'at' then v_due - (d ->> 'offset')::bigint * interval '1 second' end,
+    due_at = v_due, due_certainty = s ->> 'confidence', fields = v_fields,
+    recheck_at = case when i.state <> 'closed' then app_now() + interval '1 minute' end,
+    -- an edit in progress becomes stale only when something visible changed
+    version = x.version + case when (x.level, x.due_at, x.fields - 'downtime_minutes') is distinct from (v_class ->> 'level', v_due, v_fields - 'downtime_minutes') then 1 else 0 end
+  where x.id = r.id;
+  if v_due is not null then
+    insert into incident_clock as c(incident_id, kind, subject, name, certainty, started_at, due_at, warn_at)
+    values (i.id, 'report', r.ref, jsonb_build_object('zh', (p #>> '{name,zh}') || ' · ' || (s #>> '{name,zh}'), 'en', (p #>> '{name,en}') || ' · ' || (s #>> '{name,en}')),
+      s ->> 'confidence', v_due - (d ->> 'offset')::bigint * interval '1 second', v_due, v_due - (d ->> 'offset')::bigint * interval '1 second' / 3)
+    on conflict (incident_id, kind, subject) do update set due_at = excluded.due_at, started_at = excluded.started_at, warn_at = excluded.warn_at,
+      warned_at = case when c.due_at <> excluded.due_at then null else c.warned_at end, missed_at = case when c.due_at <> excluded.due_at then null else c.missed_at end
+    where c.stopped_at is null and c.due_at is distinct from excluded.due_at;
+  else
+    update incident_clock c set stopped_at = app_now() where c.incident_id = i.id and c.kind = 'report' and c.subject = r.ref and c.stopped_at is null;
+  end if;
+end $$;
+
+-- ---- reading ---------------------------------------------------------------------------------------------------------------------
+
+-- A value as people read it.
+create or replace function report_text(field jsonb, value jsonb, levels jsonb, lang text) returns text language sql stable as $$
+  select case
+    when value is null or value = 'null' then null
+    when field ->> 'type' = 'datetime' then to_char((value #>> '{}')::timestamptz at time zone page_zone(), 'YYYY-MM-DD HH24:MI')
+    when field ->> 'key' = 'level' then coalesce((select coalesce(l ->> lang, l ->> 'zh') from jsonb_array_elements(levels) l where l ->> 'code' = value #>> '{}'), value #>> '{}')
+    else value #>> '{}' end
+$$;
+
+create or replace function report_fields(r report, p jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('key', f ->> 'key', 'label', f -> 'label', 'type', f ->> 'type', 'help', f -> 'help',
+      'required', f #>> array['required', r.stage], 'must', f #>> array['required', r.stage] = 'M', 'ref', f ->> 'ref',
+      'value', v -> 'value', 'text', t, 'from', (v -> 'from') - 'more', 'from_more', v #> '{from,more}', 'by', case when v ? 'by' then person_ref((v ->> 'by')::uuid) end, 'at', v ->> 'at',
+      'edited', v ? 'by', 'filled', t is not null and not v ? 'by', 'empty', t is null, 'missing', t is null and f #>> array['required', r.stage] = 'M',
+      'is', jsonb_build_object(f ->> 'type', true, 'line', f ->> 'type' in ('integer','decimal','money')),
+      'options', case when f ? 'enum' then (select jsonb_agg(jsonb_build_object('value', e, 'on', e = v ->> 'value', 'label',
+          coalesce((select jsonb_build_object('zh', l ->> 'zh', 'en', l ->> 'en') from jsonb_array_elements(p #> '{classification,levels}') l where l ->> 'code' = e), to_jsonb(e))))
+        from jsonb_array_elements_text(f -> 'enum') e) end,
+      'source', f ->> 'source', 'certainty', f ->> 'confidence', 'unverified', certainty_bad(f ->> 'confidence'))) order by n), '[]')
+  from jsonb_array_elements(p -> 'fields') with ordinality x(f, n)
+  cross join lateral (select r.fields -> (f ->> 'key') as v) y
+  cross join lateral (select report_text(f, v -> 'value', p #> '{classification,levels}', case when p ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end) as t) z
+  where f -> 'required' ? r.stage
+    and (f -> 'condition' is null or r.classification -> 'facts' ->> (f #>> '{condition,fact}') is distinct from 'false')
+$$;
+
+-- Names of mandatory fields that are still empty.
+create or replace function report_missing(fields jsonb) returns jsonb language sql immutable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('key', f ->> 'key', 'label', f -> 'label')), '[]') from jsonb_array_elements(fields) f where (f ->> 'missing')::bool
+$$;
+
+-- The questions of a profile with what is known: those that could still change the result first.
+create or replace function report_questions(i incident, p jsonb, class jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('fact', f ->> 'fact', 'type', f ->> 'type', 'question', f -> 'question', 'hint', f -> 'hint',
+      'unit', f -> 'unit', 'least', f -> 'least', 'most', f -> 'most', 'judgement', coalesce((f ->> 'judgement')::bool, false), 'open', class -> 'missing' ? (f ->> 'fact'),
+      'value', v, 'known', v is not null, 'answered', i.facts ? (f ->> 'fact'), 'computed', v is not null and not i.facts ? (f ->> 'fact'),
+      'is', jsonb_build_object(f ->> 'type', true), 'yes', v = 'true', 'no', v = 'false',
+      'options', (select jsonb_agg(o || jsonb_build_object('on', o -> 'value' = v)) from jsonb_array_elements(f -> 'options') o),
+      'by', e.who, 'at', e.at)) order by class -> 'missing' ? (f ->> 'fact') desc, n), '[]')
+  from jsonb_array_elements(p -> 'facts') with ordinality x(f, n)
+  cross join lateral (select incident_facts_known(i) -> (f ->> 'fact') as v) y
+  left join lateral (select person_ref(t.actor) as who, iso(t.at) as at from timeline_event t
+    where t.incident_id = i.id and t.kind = 'facts' and t.data -> 'changed' ? (f ->> 'fact') order by t.seq desc limit 1) e on true
+$$;
+
+-- What a document is made from, and what approval freezes: no buttons, no moment of asking.
+create or replace function report_content(r report) returns jsonb language sql stable as $$
+  select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'number', r.number,
+    'institution', coalesce(two_languages(setting_get('site_name')), '{}'),
+    'incident', jsonb_build_object('ref', i.ref, 'title', i.title, 'occurred_at', iso(i.occurred_at), 'detected_at', iso(i.detected_at)),
+    'profile', jsonb_build_object('id', p.id, 'version', p.version, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'as_of', p.body ->> 'as_of',
+      'recipient', p.body -> 'recipient', 'trigger', p.body -> 'trigger', 'notes', coalesce(p.body -> 'notes', '[]')),
+    'language', case when p.body ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end,
+    'stage', jsonb_strip_nulls(jsonb_build_object('id', s ->> 'id', 'name', s -> 'name', 'source', s ->> 'source', 'certainty', s ->> 'confidence',
+      'unverified', certainty_bad(s ->> 'confidence'), 'note', s -> 'note', 'ref', s ->> 'ref')),
+    'level', r.classification -> 'level_name', 'level_code', r.level, 'graded', r.level is not null, 'certainty', r.certainty, 'level_unverified', certainty_bad(r.certainty),
+    'level_certain', coalesce((r.classification ->> 'certain')::bool, false),
+    'rules', coalesce((select jsonb_agg(h || jsonb_build_object('unverified', certainty_bad(h ->> 'confidence'), 'certainty', h ->> 'confidence'))
+      from jsonb_array_elements(r.classification -> 'hits') h), '[]'),
+    'classification_note', p.body #> '{classification,note}',
+    'due', jsonb_strip_nulls(jsonb_build_object('at', iso(r.due_at), 'anchor', r.anchor, 'anchor_at', iso(r.anchor_at), 'certainty', r.due_certainty, 'unverified', certainty_bad(r.due_certainty))),
+    'fields', f, 'missing', report_missing(f), 'sources', p.body -> 'sources')
+  from incident i, report_profile p cross join lateral profile_stage(p.body, r.stage) s cross join lateral report_fields(r, p.body) f
+  where i.id = r.incident_id and p.id = r.profile and p.version = r.profile_version
+$$;
+
+-- People who wrote in a report: none of them approves it.
+create or replace function report_authors(r report) returns uuid[] language sql stable as $$
+  select array(select distinct (e.value ->> 'by')::uuid from jsonb_each(r.fields) e where e.value ? 'by'
+    union select r.created_by where r.created_by is not null)
+$$;
+
+-- The document: frozen when it was approved, else as it stands.
+create or replace function report_document(ref text) returns jsonb language plpgsql stable as $$
+declare r report%rowtype; v jsonb;
+begin
+  select * into r from report x where x.ref = report_document.ref;
+  if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  v := coalesce(r.frozen, report_content(r));
+  return v || jsonb_build_object('state', r.state, 'draft', r.frozen is null, 'sha256', coalesce(r.frozen_sha256, sha256_hex(canonical(v))),
+    'approved_by', case when r.frozen is not null then person_ref(r.approved_by) end, 'approved_at', iso(r.approved_at));
+end $$;
+
+create or replace function report_get(ref text) returns jsonb language plpgsql stable as $$
+declare r report%rowtype; i incident%rowtype; p jsonb; v jsonb; mine boolean;
+begin
+  select * into r from report x where x.ref = report_get.ref;
+  if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  select * into i from incident x where x.id = r.incident_id;
+  select x.body into p from report_profile x where x.id = r.profile and x.version = r.profile_version;
+  mine := me() = any(report_authors(r));
+  v := coalesce(r.frozen, report_content(r));
+  return v || jsonb_build_object('state', r.state, 'is', jsonb_build_object(r.state, true), 'etag', r.version::text, 'version', r.version,
+    'created_at', iso(r.created_at), 'created_by', person_ref(r.created_by), 'changed_at', iso(r.changed_at),
+    'incident', (v -> 'incident') || jsonb_build_object('severity', i.severity, 'state', i.state, 'title', i.title),
+    'classification', r.classification - 'hits' - 'facts' || jsonb_build_object('open', jsonb_array_length(coalesce(r.classification -> 'missing', '[]'))),
+    'possible', (select jsonb_agg(jsonb_build_object('code', l ->> 'code', 'name', jsonb_build_object('zh', l ->> 'zh', 'en', l ->> 'en')))
+      from jsonb_array_elements(p #> '{classification,levels}') l where r.classification -> 'possible' ? (l ->> 'code')),
+    'questions', report_questions(i, p, r.classification), 'has_missing', v -> 'missing' <> '[]',
+    'approved_by', person_ref(r.approved_by), 'approved_at', iso(r.approved_at), 'sha256', r.frozen_sha256,
+    'sent_at', iso(r.sent_at), 'filed_at', iso(r.filed_at), 'filing', r.filing || jsonb_build_object('who', person_ref((r.filing ->> 'by')::uuid)),
+    'limit', (select jsonb_build_object('due_at', iso(c.due_at), 'stopped_at', iso(c.stopped_at), 'missed', c.missed_at is not null or (c.stopped_at is null and c.due_at < app_now()),
+      'in_time', c.stopped_at <= c.due_at) from incident_clock c where c.incident_id = i.id and c.kind = 'report' and c.subject = r.ref),
+    'not_reportable', case when r.state = 'not_reportable' then r.filing end,
+    'can', jsonb_build_object('edit', r.state = 'draft' and report_may_write(), 'approve', r.state = 'draft' and (has_role('approver') or has_role('commander')) and not mine,
+      'approve_other', r.state = 'draft' and mine, 'reopen', r.state in ('approved','not_reportable') and r.filed_at is null and report_may_send(),
+      'send', r.state in ('approved','sent') and report_may_send(), 'file', r.state in ('approved','sent') and r.filed_at is null and report_may_send(),
+      'order', r.state <> 'not_reportable'),
+    'endpoints', (select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'slug', e.slug, 'name', coalesce(e.name, to_jsonb(e.address)), 'address', e.address, 'kind', e.kind) order by e.slug, e.address), '[]')
+      from endpoint e where e.audience = 'regulator' and e.disabled_at is null),
+    'deliveries', (select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'channel', b.channel, 'address', b.address, 'state', b.state, 'at', iso(coalesce(b.done_at, b.created_at)),
+        'simulated', b.delivery = 'simulate', 'error', b.last_error) order by b.id), '[]') from outbox b
+      where b.incident_id = i.id and b.message_id in (select m.id from message m where m.incident_id = i.id and m.purpose = 'report' and m.data ->> 'report' = r.ref)),
+    'documents', (select coalesce(jsonb_agg(d order by d ->> 'kind'), '[]') from (
+      select distinct on (j.kind) report_job(j) as d from job j where j.subject = r.ref order by j.kind, j.ordered_at desc) x),
+    'siblings', (select coalesce(jsonb_agg(jsonb_build_object('ref', o.ref, 'stage', profile_stage(p, o.stage) -> 'name', 'state', o.state, 'this', o.id = r.id, 'number', o.number) order by o.created_at, o.ref), '[]')
+      from report o where o.incident_id = r.incident_id and o.profile = r.profile),
+    'log', (select coalesce(jsonb_agg(jsonb_build_object('at', iso(e.at), 'kind', e.kind, 'name', coalesce((select x.name from person x where x.id = e.actor), to_jsonb(e.actor_name)), 'text', e.text, 'data', e.data) order by e.seq desc), '[]')
+      from (select * from timeline_event t where t.incident_id = i.id and t.kind like 'report%' and t.data ->> 'report' = r.ref order by t.seq desc limit 50) e));
+end $$;
+
+create or replace function report_job(j job) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', j.id, 'kind', j.kind, 'state', j.state, 'is', jsonb_build_object(j.state, true), 'waiting', j.state in ('pending','claimed'),
+    'ordered_at', iso(j.ordered_at), 'done_at', iso(j.done_at), 'ms', j.ms, 'error_key', j.error_key, 'error', j.error, 'attachment', j.attachment_id,
+    'current', j.model_sha256 = (select report_document(j.subject) ->> 'sha256'))
+$$;
+
+-- One line of a list.
+create or replace function report_line(r report) returns jsonb language sql stable as $$
+  select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'state', r.state, 'is', jsonb_build_object(r.state, true), 'number', r.number,
+    'profile', r.profile, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'stage', r.stage, 'stage_name', profile_stage(p.body, r.stage) -> 'name',
+    'level', r.level, 'level_name', r.classification -> 'level_name', 'certain', coalesce((r.classification ->> 'certain')::bool, false), 'level_unverified', certainty_bad(r.certainty),
+    'due_at', iso(r.due_at), 'due_unverified', certainty_bad(r.due_certainty), 'certainty', r.due_certainty, 'filed_at', iso(r.filed_at), 'sent_at', iso(r.sent_at),
+    'late', r.state in ('draft','approved') and r.filed_at is null and r.due_at < app_now(), 'created_at', iso(r.created_at),
+    'incident', i.ref, 'incident_title', i.title, 'severity', i.severity)
+  from report_profile p, incident i where p.id = r.profile and p.version = r.profile_version and i.id = r.incident_id
+$$;
+
+-- All reports, newest first; cursor = "created_at|id" of the last one shown.
+drop function if exists report_list(text, text, text, int);
+create function report_list(wanted text, profile text, cursor text, at_most int) returns table(body jsonb, next text) language plpgsql stable as $$
+declare n int := least(coalesce(at_most, 50), 200); rows report[]; more boolean;
+begin
+  rows := array(select r from report r
+    where (wanted is null or r.state = wanted or (wanted = 'open' and r.state in ('draft','approved') and r.filed_at is null))
+      and (report_list.profile is null or r.profile = report_list.profile)
+      and (report_list.cursor is null or (r.created_at, r.id) < (split_part(report_list.cursor, '|', 1)::timestamptz, split_part(report_list.cursor, '|', 2)::uuid))
+    order by r.created_at desc, r.id desc limit n + 1);
+  more := cardinality(rows) > n;
+  return query select jsonb_build_object('reports', coalesce((select jsonb_agg(report_line(r) order by r.created_at desc, r.id desc) from unnest(rows[1:n]) r), '[]'),
+      'filter', jsonb_strip_nulls(jsonb_build_object('state', wanted, 'profile', report_list.profile)),
+      'states', (select jsonb_agg(jsonb_build_object('value', s, 'on', s = wanted) order by o) from unnest(array['open','draft','approved','sent','filed','not_reportable']) with ordinality t(s, o)),
+      'profiles', (select coalesce(jsonb_agg(jsonb_build_object('value', x.id, 'name', x.name, 'on', x.id = report_list.profile) order by x.id), '[]')
+        from (select distinct on (q.id) q.id, q.body -> 'name' as name from report_profile q order by q.id, q.version desc) x),
+      'more', more),
+    case when more then rows[n].created_at::text || '|' || rows[n].id end;
+end $$;
+
+-- Reports of one incident, and what may be opened: every profile with its stages.
+create or replace function report_of_incident(ref text) returns jsonb language plpgsql stable as $$
+declare i incident%rowtype;
+begin
+  select * into i from incident x where x.ref = report_of_incident.ref;
+  if not found then perform refuse('MU404', 'error.incident.unknown'); end if;
+  return jsonb_build_object('kind', i.kind, 'incident', jsonb_build_object('ref', i.ref, 'title', i.title, 'severity', i.severity, 'state', i.state),
+    'can', jsonb_build_object('open', report_may_write()),
+    'reports', coalesce((select jsonb_agg(report_line(r) order by r.due_at nulls last, r.created_at) from report r where r.incident_id = i.id), '[]'),
+    'profiles', coalesce((select jsonb_agg(jsonb_build_object('id', p.id, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'trigger', p.body -> 'trigger',
+        'stages', (select jsonb_agg(jsonb_build_object('id', s ->> 'id', 'name', s -> 'name', 'certainty', s ->> 'confidence', 'unverified', certainty_bad(s ->> 'confidence'),
+            'report', (select r.ref from report r where r.incident_id = i.id and r.profile = p.id and r.stage = s ->> 'id' order by r.number desc limit 1)) order by n)
+          from jsonb_array_elements(p.body -> 'stages') with ordinality t(s, n))) order by p.id)
+      from (select distinct on (q.id) * from report_profile q order by q.id, q.version desc) p), '[]'));
+end $$;
+
+-- ---- what people do --------------------------------------------------------------------------------------------------------------
+
+-- Locks incident and report, in this order, and checks the edit's base.
+create or replace function report_lock(ref text, etag text default null) returns report language plpgsql as $$
+declare r report%rowtype;
+begin
+  perform 1 from incident i where i.id = (select x.incident_id from report x where x.ref = report_lock.ref) for update;
+  select * into r from report x where x.ref = report_lock.ref for update;
+  if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  perform etag_check(etag, r.version);
+  return r;
+end $$;
+
+create or replace function report_note(r report, kind text, words text, data jsonb) returns void language sql volatile as $$
+  select timeline_add(r.incident_id, null, kind, words, jsonb_build_object('report', r.ref, 'profile', r.profile, 'stage', r.stage,
+    'name', (select p.body -> 'name' from report_profile p where p.id = r.profile and p.version = r.profile_version)) || data)
+$$;
+
+-- What came in for one field, in the form it is kept in; refused by its name when it has not the field's type.
+create or replace function report_value(field jsonb, value jsonb, pointer text) returns jsonb language plpgsql stable as $$
+declare t text := replace(btrim(value #>> '{}'), E'\r\n', E'\n'); at timestamptz;
+begin
+  if t is null or t = '' then return null; end if;
+  if length(t) > 8000 then perform refuse('MU422', 'error.report.long', pointer); end if;
+  case field ->> 'type'
+    when 'datetime' then
+      begin
+        at := case when t ~ '(Z|[+-]\d\d:?\d\d)$' then t::timestamptz else t::timestamp at time zone page_zone() end;
+      exception when others then
+        perform refuse('MU422', 'error.time', pointer);
+      end;
+      return to_jsonb(iso(at));
+    when 'integer' then
+      if t !~ '^\d{1,15}$' then perform refuse('MU422', 'error.fact.integer', pointer); end if;
+      return to_jsonb(t::bigint);
+    when 'enum' then
+      if field ? 'enum' and not field -> 'enum' ? t then perform refuse('MU422', 'error.fact.choice', pointer); end if;
+      return to_jsonb(t);
+    else
+      return to_jsonb(t);
+  end case;
+end $$;
+
+-- The incident a person opens a report for.
+create or replace function report_may_open(ref text) returns uuid language plpgsql as $$
+declare i incident%rowtype;
+begin
+  if not report_may_write() then perform refuse('MU403', 'error.report.role'); end if;
+  select * into i from incident x where x.ref = report_may_open.ref;
+  if not found then perform refuse('MU404', 'error.incident.unknown'); end if;
+  return i.id;
+end $$;
+
+-- Facts that a report asks for; they belong to the incident, so every report of it sees them.
+create or replace function report_facts(ref text, b jsonb) returns uuid language plpgsql as $$
+declare i incident%rowtype;
+begin
+  if not report_may_write() then perform refuse('MU403', 'error.report.role'); end if;
+  select x.* into i from report r join incident x on x.id = r.incident_id where r.ref = report_facts.ref;
+  if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  perform incident_facts(i.ref, b);
+  return i.id;
+end $$;
+
+-- Edits fields. `whole`: the form held every field, so one that is missing was emptied. A field left as it was keeps its provenance.
+create or replace function report_edit(ref text, etag text, b jsonb) returns jsonb language plpgsql as $$
+declare r report := report_lock(ref, etag); p jsonb; f jsonb; v jsonb; old jsonb; given jsonb := coalesce(b -> 'values', '{}'); changed text[] := '{}'; bad text;
+begin
+  if not report_may_write() then perform refuse('MU403', 'error.report.role'); end if;
+  if r.state <> 'draft' then perform refuse('MU409', 'error.report.not_draft'); end if;
+  select x.body into p from report_profile x where x.id = r.profile and x.version = r.profile_version;
+  select k into bad from jsonb_object_keys(given) k where not exists (
+    select 1 from jsonb_array_elements(p -> 'fields') x where x ->> 'key' = k and x -> 'required' ? r.stage) limit 1;
+  if bad is not null then perform refuse('MU422', 'error.report.field', '/values/' || bad, jsonb_build_object('name', bad)); end if;
+  for f in select x from jsonb_array_elements(p -> 'fields') x where x -> 'required' ? r.stage
+      and (given ? (x ->> 'key') or coalesce((b ->> 'whole')::bool, false)) loop
+    v := report_value(f, given -> (f ->> 'key'), '/values/' || (f ->> 'key'));
+    old := r.fields #> array[f ->> 'key', 'value'];
+    continue when coalesce(v #>> '{}', '') = coalesce(old #>> '{}', '');
+    continue when f ->> 'type' = 'datetime' and v is not null and old is not null
+      and date_trunc('minute', (old #>> '{}')::timestamptz) = (v #>> '{}')::timestamptz;
+    r.fields := r.fields || jsonb_build_object(f ->> 'key', jsonb_build_object('value', v, 'by', me(), 'at', iso(app_now()),
+      'from', jsonb_build_object('kind', 'person')));
+    changed := changed || (f ->> 'key');
+  end loop;
+  if cardinality(changed) > 0 then
+    update report x set fields = r.fields, changed_at = app_now(), version = x.version + 1 where x.id = r.id returning * into r;
+    perform report_note(r, 'report_edited', null, jsonb_build_object('fields', to_jsonb(changed)));
+  end if;
+  return report_get(r.ref);
+end $$;
+
+-- A second person says it is right: the content is frozen with its hash. Mandatory fields may be empty only when that is said.
+create or replace function report_approve(ref text, etag text, b jsonb) returns report language plpgsql as $$
+declare r report := report_lock(ref, etag); v jsonb;
+begin
+  if not (has_role('approver') or has_role('commander')) then perform refuse('MU403', 'error.report.approve_role'); end if;
+  if r.state = 'approved' and r.run_id is not null and r.approved_by <> me() then return r; end if;   -- another signature for the playbook
+  if r.state <> 'draft' then perform refuse('MU409', 'error.report.not_draft'); end if;
+  if me() = any(report_authors(r)) then perform refuse('MU403', 'error.report.own'); end if;
+  v := report_content(r);
+  if v -> 'missing' <> '[]' and not coalesce((b ->> 'incomplete')::bool, false) then
+    perform refuse('MU422', 'error.report.missing', '/incomplete', jsonb_build_object('names',
+      (select string_agg(pick(m -> 'label'), case my_lang() when 'en' then ', ' else '、' end) from jsonb_array_elements(v -> 'missing') m)));
+  end if;
+  update report x set state = 'approved', approved_by = me(), approved_at = app_now(), frozen = v, frozen_sha256 = sha256_hex(canonical(v)),
+    recheck_at = null, changed_at = app_now(), version = x.version + 1 where x.id = r.id returning * into r;
+  perform report_note(r, 'report_approved', b ->> 'note', jsonb_build_object('sha256', r.frozen_sha256, 'missing', v -> 'missing'));
+  return r;
+end $$;
+
+-- Back to a draft: only while nothing has gone out.
+create or replace function report_reopen(ref text, etag text, b jsonb) returns report language plpgsql as $$
+declare r report := report_lock(ref, etag);
+begin
+  if not report_may_send() then perform refuse('MU403', 'error.report.role'); end if;
+  if r.state not in ('approved','not_reportable') or r.filed_at is not null then perform refuse('MU409', 'error.report.gone_out'); end if;
+  update report x set state = 'draft', approved_by = null, approved_at = null, frozen = null, frozen_sha256 = null, filing = null,
+    recheck_at = '-infinity', changed_at = app_now(), version = x.version + 1 where x.id = r.id returning * into r;
+  update incident_clock c set stopped_at = null where c.incident_id = r.incident_id and c.kind = 'report' and c.subject = r.ref;
+  perform report_note(r, 'report_reopened', b ->> 'reason', '{}');
+  return r;
+end $$;
+
+-- The whole frozen text, for mails: a receiver needs no account here.
+create or replace function report_words(c jsonb, lang text) returns text language sql stable as $$
+  select concat_ws(E'\n', coalesce(c #>> array['profile','name',lang], c #>> '{profile,name,zh}') || ' · ' || coalesce(c #>> array['stage','name',lang], c #>> '{stage,name,zh}'),
+    case lang when 'en' then 'Document number: ' else '文件编号：' end || (c ->> 'ref'),
+    case lang when 'en' then 'Level: ' else '级别：' end || coalesce(c #>> array['level',lang], c #>> '{level,zh}', case lang when 'en' then 'not determined' else '未判定' end), '',
+    (select string_agg(coalesce(f #>> array['label',lang], f #>> '{label,zh}') || case lang when 'en' then ': ' else '：' end
+      || coalesce(f ->> 'text', case lang when 'en' then 'to follow' else '待补报' end), E'\n' order by n) from jsonb_array_elements(c -> 'fields') with ordinality t(f, n)))
+$$;
+
+-- Sends the frozen report to a regulator's address, once. A drill's message is kept and never leaves.
+create or replace function report_send(ref text, etag text, b jsonb) returns report language plpgsql as $$
+declare r report := report_lock(ref, etag); e endpoint%rowtype; v_message uuid;
+begin
+  if not report_may_send() then perform refuse('MU403', 'error.report.role'); end if;
+  if r.state not in ('approved','sent') then perform refuse('MU409', 'error.report.not_approved'); end if;
+  select * into e from endpoint x where x.id::text = b ->> 'endpoint' and x.audience = 'regulator' and x.disabled_at is null;
+  if not found then perform refuse('MU422', 'error.report.endpoint', '/endpoint'); end if;
+  if exists (select 1 from outbox o where o.idem_key = 'report/' || r.id || '/' || left(r.frozen_sha256, 16) || '|' || e.id) then
+    perform refuse('MU409', 'error.report.already_sent', '/endpoint');
+  end if;
+  v_message := message_send(r.incident_id, 'report',
+    jsonb_build_object('zh', (r.frozen #>> '{profile,name,zh}') || '：' || (r.frozen #>> '{stage,name,zh}') || '（' || r.ref || '）',
+      'en', (r.frozen #>> '{profile,name,en}') || ': ' || (r.frozen #>> '{stage,name,en}') || ' (' || r.ref || ')'),
+    jsonb_build_object('zh', report_words(r.frozen, 'zh'), 'en', report_words(r.frozen, 'en')),
+    jsonb_build_object('report', r.ref, 'sha256', r.frozen_sha256, 'document', r.frozen), jsonb_build_array(jsonb_build_object('endpoint', e.id)),
+    jsonb_build_object('effect', 'once', 'priority', 1, 'event', 'report.sent', 'simulate', r.incident_kind <> 'incident',
+      'key', 'report/' || r.id || '/' || left(r.frozen_sha256, 16)));
+  update report x set state = case when r.incident_kind = 'incident' then 'sent' else x.state end, sent_at = app_now(), message_id = v_message,
+    changed_at = app_now(), version = x.version + 1 where x.id = r.id returning * into r;
+  update report x set recheck_at = '-infinity' where x.incident_id = r.incident_id and x.state = 'draft';
+  perform report_note(r, 'report_sent', null, jsonb_build_object('address', e.address, 'simulated', r.incident_kind <> 'incident'));
+  return r;
+end $$;
+
+-- The regulator has it: number, moment and channel stop the clock. A drill's filing is noted, its state stays.
+create or replace function report_file(ref text, etag text, b jsonb) returns report language plpgsql as $$
+declare r report := report_lock(ref, etag); v_at timestamptz := to_ms(coalesce((b ->> 'at')::timestamptz, app_now()));
+begin
+  if not report_may_send() then perform refuse('MU403', 'error.report.role'); end if;
+  if r.state not in ('approved','sent') then perform refuse('MU409', 'error.report.not_approved'); end if;
+  if r.filed_at is not null then perform refuse('MU409', 'error.report.filed'); end if;
+  if v_at > app_now() + interval '2 minutes' then perform refuse('MU422', 'error.time.future', '/at'); end if;
+  update report x set state = case when x.incident_kind = 'incident' then 'filed' else x.state end, filed_at = v_at,
+    filing = jsonb_strip_nulls(jsonb_build_object('number', b ->> 'number', 'channel', b ->> 'channel', 'note', b ->> 'note', 'by', me())),
+    changed_at = app_now(), version = x.version + 1 where x.id = r.id returning * into r;
+  update incident_clock c set stopped_at = v_at where c.incident_id = r.incident_id and c.kind = 'report' and c.subject = r.ref and c.stopped_at is null;
+  update report x set recheck_at = '-infinity' where x.incident_id = r.incident_id and x.state = 'draft';
+  perform report_note(r, 'report_filed', b ->> 'note', jsonb_build_object('number', b ->> 'number', 'channel', b ->> 'channel', 'filed_at', iso(v_at), 'simulated', r.incident_kind <> 'incident'));
+  return r;
+end $$;
+
+-- "Not reportable because …" is a record too.
+create or replace function report_decline(ref text, etag text, b jsonb) returns report language plpgsql as $$
+declare r report := report_lock(ref, etag);
+begin
+  if not report_may_send() then perform refuse('MU403', 'error.report.role'); end if;
+  if r.state <> 'draft' then perform refuse('MU409', 'error.report.not_draft'); end if;
+  update report x set state = 'not_reportable', filing = jsonb_build_object('note', b ->> 'reason', 'by', me(), 'at', iso(app_now())),
+    recheck_at = null, changed_at = app_now(), version = x.version + 1 where x.id = r.id returning * into r;
+  update incident_clock c set stopped_at = app_now() where c.incident_id = r.incident_id and c.kind = 'report' and c.subject = r.ref and c.stopped_at is null;
+  perform report_note(r, 'report_not_reportable', b ->> 'reason', jsonb_build_object('level', r.level, 'facts', r.classification -> 'facts'));
+  return r;
+end $$;
+
+-- Orders a document; the same content is made once. A failed one is tried again.
+create or replace function report_order(ref text, wanted text) returns job language plpgsql as $$
+declare r report%rowtype; d jsonb; j job%rowtype;
+begin
+  select * into r from report x where x.ref = report_order.ref;
+  if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  d := report_document(r.ref);
+  insert into job as x(kind, subject, model, model_sha256, ordered_by, ordered_at) values (wanted, r.ref, d, d ->> 'sha256', me(), app_now())
+  on conflict (kind, subject, model_sha256) do update set state = case when x.state = 'failed' then 'pending' else x.state end,
+    error = case when x.state = 'failed' then null else x.error end, error_key = case when x.state = 'failed' then null else x.error_key end,
+    attempt = case when x.state = 'failed' then 0 else x.attempt end, ordered_at = case when x.state = 'failed' then excluded.ordered_at else x.ordered_at end
+  returning * into j;
+  return j;
+end $$;
+
+-- The newest document of a kind: its bytes when it is there, else how far it is.
+create or replace function report_download(ref text, wanted text)
+returns table(body text, status int, media text, file_name text) language plpgsql stable as $$
+declare j job%rowtype; r report%rowtype;
+begin
+  select * into r from report x where x.ref = report_download.ref;
+  if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  select * into j from job x where x.subject = r.ref and x.kind = wanted order by (x.state = 'done') desc, x.ordered_at desc limit 1;
+  if not found then perform refuse('MU404', 'error.report.not_ordered'); end if;
+  if j.state = 'failed' then perform refuse('MU409', coalesce(j.error_key, 'error.report.document')); end if;
+  if j.attachment_id is null then
+    return query select (report_job(j) || jsonb_build_object('kind', r.incident_kind, 'format', j.kind, 'ref', r.ref))::text, 202, null::text, null::text;
+    return;
+  end if;
+  return query select translate(encode(a.bytes, 'base64'), E'\n', ''), 200, a.media,
+    case when r.incident_kind = 'incident' then '' else 'DRILL-' end || r.ref || '.' || j.kind from attachment a where a.id = j.attachment_id;
+end $$;
