@@ -209,7 +209,7 @@ begin
   if v_at > app_now() + interval '2 minutes' then perform refuse('MU422', 'error.time.future', '/at'); end if;
   if v_at < i.occurred_at - interval '1 year' then perform refuse('MU422', 'error.time.too_old', '/at'); end if;
   v_seq := timeline_add(i.id, v_at, 'note', body->>'text', '{}');
-  return (select timeline_view(e) || jsonb_build_object('incident', i.ref, 'runs', incident_open_runs(i.id))
+  return (select timeline_view(e) || jsonb_build_object('incident', i.ref)
           from timeline_event e where e.incident_id = i.id and e.seq = v_seq);
 end $$;
 
@@ -304,7 +304,8 @@ begin
     incident_words(i, jsonb_build_object('zh', '您已接任指挥' || coalesce(E'\n说明：' || (body->>'reason'), '') || E'\n事件',
       'en', 'You are now the commander' || coalesce(E'\nWhy: ' || (body->>'reason'), '') || E'\nIncident')),
     '{}', jsonb_build_array(jsonb_build_object('person', v_to)), '{"ack":true,"priority":1}');
-  return incident_brief(i.id) || jsonb_build_object('role', 'commander', 'people', incident_role_now(i.id, 'commander'), 'runs', incident_open_runs(i.id));
+  return incident_brief(i.id) || jsonb_build_object('role', 'commander', 'people', incident_role_now(i.id, 'commander'), 'runs', incident_open_runs(i.id),
+    'why', coalesce(nullif(body->>'reason', ''), 'handed over to ' || person_label(v_to)));
 end $$;
 
 -- Adds a person to a role or takes one off it. The commander changes by handover only.
@@ -323,7 +324,8 @@ begin
   end if;
   perform timeline_add(i.id, null, case when v_add then 'role_added' else 'role_removed' end, null,
     jsonb_build_object('role', v_role, 'person', person_ref(v_who)));
-  return incident_brief(i.id) || jsonb_build_object('role', v_role, 'people', incident_role_now(i.id, v_role), 'runs', incident_open_runs(i.id));
+  return incident_brief(i.id) || jsonb_build_object('role', v_role, 'people', incident_role_now(i.id, v_role), 'runs', incident_open_runs(i.id),
+    'why', case when v_add then 'added ' else 'removed ' end || person_label(v_who));
 end $$;
 
 -- One service of an incident: impact and, when it is back, since when. Stops or starts its RTO clock. Impact "none" = restored.

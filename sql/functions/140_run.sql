@@ -104,6 +104,28 @@ create or replace function step_view(s run_step, r run, roles jsonb, index int d
   from d, me
 $$;
 
+-- The occurrence a form means (the latest when it names none), and its values as the step's form types them: a page sends text.
+create or replace function step_open(run uuid, path text, p_occ int, typed jsonb) returns table(occ int, given text) language plpgsql stable as $$
+declare s run_step%rowtype; v jsonb := coalesce(typed, '{}'); f record; t text;
+begin
+  select x.* into s from run_step x where x.run_id = step_open.run and x.path = step_open.path and (p_occ is null or x.occ = p_occ) order by x.occ desc limit 1;
+  if not found then perform refuse('MU404', 'error.step.unknown', '/path'); end if;
+  for f in
+    select x.value->>'id' as id, x.value->>'type' as type from jsonb_array_elements(case jsonb_typeof(s.detail->'form') when 'array' then s.detail->'form' end) x
+    union all
+    select x.value->>'id', x.value->>'type' from jsonb_array_elements(case jsonb_typeof(s.detail->'items') when 'array' then s.detail->'items' end) i,
+      jsonb_array_elements(case jsonb_typeof(i.value->'form') when 'array' then i.value->'form' end) x
+  loop
+    continue when jsonb_typeof(v->f.id) is distinct from 'string';
+    t := btrim(v->>f.id);
+    if f.type = 'int' and t ~ '^-?[0-9]{1,15}$' then v := v || jsonb_build_object(f.id, t::bigint);
+    elsif f.type = 'bool' and lower(t) in ('true','on','yes','1') then v := v || jsonb_build_object(f.id, true);
+    elsif f.type = 'bool' and lower(t) in ('false','off','no','0') then v := v || jsonb_build_object(f.id, false);
+    end if;
+  end loop;
+  return query select s.occ, v::text;
+end $$;
+
 -- Kinds a person sees as work; the others only hold steps together.
 create or replace function step_is_work(kind text) returns boolean language sql immutable as $$
   select kind in ('task','checklist','decide','approve','notify','status','report','wait')

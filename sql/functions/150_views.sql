@@ -230,9 +230,9 @@ begin
     'clocks', (select coalesce(jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'severity', i.severity, 'drill', i.kind = 'drill', 'kind', c.kind, 'name', c.name, 'due_at', iso(c.due_at),
           'missed', c.due_at < app_now(), 'left_seconds', floor(extract(epoch from c.due_at - app_now()))::bigint) order by c.due_at), '[]') from (
         select * from incident_clock where stopped_at is null order by due_at limit 10) c join incident i on i.id = c.incident_id and i.state <> 'closed'),
-    'dead', (select count(*) from (select 1 from outbox where state in ('dead','unknown') limit 100) d),
-    'status', (select coalesce(jsonb_object_agg(s.status, s.n), '{}') from (select status, count(*) as n from component group by status) s),
-    'status_good', not exists (select 1 from component where status <> 'operational'),
+    'dead', (select count(*) from (select 1 from outbox o where o.state in ('dead','unknown') limit 100) d),
+    'status', (select coalesce(jsonb_object_agg(s.status, s.n), '{}') from (select k.status, count(*) as n from component k group by k.status) s),
+    'status_good', not exists (select 1 from component k where k.status <> 'operational'),
     'may_respond', has_role('responder'))::text, 200, null::text;
 end $$;
 

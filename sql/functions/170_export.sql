@@ -12,7 +12,7 @@ $$;
 create or replace function incident_export(ref text) returns table(body text, media text, file_name text) language plpgsql stable as $$
 declare i incident%rowtype := incident_by_ref(ref);
 begin
-  return query select jsonb_pretty(jsonb_build_object('format', 'muster-incident/1', 'exported_at', iso(app_now()), 'exported_by', person_ref(me()), 'ref', i.ref,
+  return query select jsonb_pretty(jsonb_build_object('format', 'muster-incident-1', 'exported_at', iso(app_now()), 'exported_by', person_ref(me()), 'ref', i.ref,
     'incident', incident_head(i) - '{may_command,may_respond,i_command,now,etag,is}'::text[], 'facts', i.facts, 'services', incident_services_view(i.id),
     'roles', (select coalesce(jsonb_agg(jsonb_build_object('role', r.role, 'person', person_ref(r.person_id), 'since', iso(r.since), 'until', iso(r.until)) order by r.id), '[]') from incident_role r where r.incident_id = i.id),
     'clocks', incident_clocks(i.id),
@@ -21,7 +21,7 @@ begin
     'messages', (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'purpose', m.purpose, 'subject', m.subject, 'text', m.text, 'created_at', iso(m.created_at)) order by m.created_at, m.id), '[]') from message m where m.incident_id = i.id),
     'deliveries', (select coalesce(jsonb_agg((delivery_row(o) - '{may_replay,is,bad,retrying}'::text[]) || jsonb_build_object('message', o.message_id) order by o.id), '[]') from outbox o where o.incident_id = i.id),
     'attachments', (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'name', a.name, 'media', a.media, 'size', a.size, 'sha256', a.sha256, 'added_at', iso(a.added_at)) order by a.added_at, a.id), '[]') from attachment a where a.incident_id = i.id),
-    'timeline', timeline_all(i.id, i.ref), 'last_hash', i.last_hash, 'events', i.seq)), 'application/json'::text, export_name(i, '.json');
+    'timeline', timeline_all(i.id, i.ref), 'last_hash', i.last_hash, 'count', i.seq)), 'application/json'::text, export_name(i, '.json');
 end $$;
 
 -- A cell of a CSV file (RFC 4180) that no spreadsheet takes for a formula.
@@ -47,9 +47,11 @@ begin
     'cut', i.seq > 2000, 'last_hash', i.last_hash))::text;
 end $$;
 
-create or replace function attachment_get(p_id uuid) returns table(body text, media text, file_name text, base64 text) language plpgsql stable as $$
+-- The bytes as hexadecimal text (\x…), which the sender turns back.
+drop function if exists attachment_get(uuid);
+create function attachment_get(p_id uuid) returns table(body text, media text, file_name text) language plpgsql stable as $$
 begin
   if not exists (select 1 from attachment a where a.id = p_id) then perform refuse('MU404', 'error.attachment.unknown', ''); end if;
-  return query select '{}'::text, a.media, case when i.kind = 'drill' and a.name not like 'DRILL-%' then 'DRILL-' else '' end || a.name, translate(encode(a.bytes, 'base64'), E'\n', '')
+  return query select '\x' || encode(a.bytes, 'hex'), a.media, case when i.kind = 'drill' and a.name not like 'DRILL-%' then 'DRILL-' else '' end || a.name
     from attachment a left join incident i on i.id = a.incident_id where a.id = p_id;
 end $$;

@@ -18,20 +18,24 @@ select body, etag from incident_receipt($1::text);
 select body, etag from incident_get($1::text);
 
 -- name: incident_note(incident text, body jsonb) -> one
-select r::text as body, 201 as status, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'seq' as seq from note_add($1::text, $2::jsonb) r;
+select r::text as body, 201 as status, '/incidents/' || $1::text as location from note_add($1::text, $2::jsonb) r;
 
 -- name: incident_severity(incident text, etag text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs from incident_severity($1::text, $2::text, $3::jsonb) r;
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'from' as was,
+  jsonb_build_object('kind', 'user', 'id', me(), 'name', person_label(me()), 'commander', true)::text as actor
+from incident_severity($1::text, $2::text, $3::jsonb) r;
 
 -- name: incident_state(incident text, etag text, body jsonb) -> one
 select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location from incident_state($1::text, $2::text, $3::jsonb) r;
 
 -- name: incident_handover(incident text, etag text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'role' as role, r->>'people' as people
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'role' as role, r->>'people' as people,
+  r->>'why' as why, jsonb_build_object('kind', 'user', 'id', me(), 'name', person_label(me()), 'commander', true)::text as actor
 from incident_handover($1::text, $2::text, $3::jsonb) r;
 
 -- name: incident_roles(incident text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'role' as role, r->>'people' as people
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'role' as role, r->>'people' as people,
+  r->>'why' as why, jsonb_build_object('kind', 'user', 'id', me(), 'name', person_label(me()), 'commander', true)::text as actor
 from incident_roles($1::text, $2::jsonb) r;
 
 -- name: incident_services(incident text, body jsonb) -> one
@@ -59,5 +63,10 @@ select body, media, file_name from incident_csv($1::text);
 -- name: incident_print(incident text) -> one
 select incident_print($1::text) as body;
 
+-- name: run_started(run text) -> one
+select jsonb_build_object('run', r.id, 'playbook', p.slug, 'version', r.playbook_version, 'status', r.status, 'incident', i.ref)::text as body, 201 as status,
+  '/incidents/' || i.ref as location
+from run r join playbook p on p.id = r.playbook_id join incident i on i.id = r.incident_id where r.id = $1::uuid;
+
 -- name: attachment_get(id text) -> one
-select body, media, file_name, base64 from attachment_get($1::uuid);
+select body, media, file_name from attachment_get($1::uuid);

@@ -13,3 +13,6 @@ select coalesce((select step_view(s, r, case jsonb_typeof(v.body->'roles') when 
     jsonb_build_object('run', r.id, 'status', r.status))::text as body, '/incidents/' || i.ref as location, i.ref as ref
 from run r join incident i on i.id = r.incident_id join playbook_version v on v.playbook_id = r.playbook_id and v.version = r.playbook_version
 where r.id = $1::uuid;
+
+-- name: step_open(run text, path text, occ int, values jsonb) -> one
+select occ, given as values from step_open($1::uuid, $2::text, $3::int, $4::jsonb);
