@@ -3,6 +3,7 @@
 
 -- Stores a profile as it was loaded; the same content again changes nothing.
 create or replace function profile_store(body jsonb) returns int language plpgsql as $$
+#variable_conflict use_variable
 declare v_sha text := sha256_hex(canonical(body)); v int;
 begin
   select p.version into v from report_profile p where p.id = body ->> 'id' order by p.version desc limit 1;
@@ -55,6 +56,7 @@ $$;
 
 -- A value for one path of a profile's autofill, in the report's language: {"value","from"}; null when nothing is known.
 create or replace function report_source(i incident, path text, level jsonb, lang text) returns jsonb language plpgsql stable as $$
+#variable_conflict use_variable
 declare v text; f timestamptz; zone text := page_zone();
 begin
   if i.facts ? path then
@@ -155,18 +157,18 @@ create or replace function report_due() returns setof uuid language sql volatile
   limit 20 for update skip locked
 $$;
 
--- Writes what the program found: level, limit, clock, and the fields nobody has edited. `found` = {"classification","stages"}.
-create or replace function report_write(report uuid, found jsonb) returns void language plpgsql as $$
+-- Writes what the program found: level, limit, clock, and the fields nobody has edited. `judged` = {"classification","stages"}.
+create or replace function report_write(report uuid, judged jsonb) returns void language plpgsql as $$
 declare
   r report%rowtype; i incident%rowtype; p jsonb; s jsonb; d jsonb;
-  v_class jsonb := found -> 'classification'; v_level jsonb; v_lang text; v_due timestamptz; v_fields jsonb; v_uncertain boolean;
+  v_class jsonb := judged -> 'classification'; v_level jsonb; v_lang text; v_due timestamptz; v_fields jsonb; v_uncertain boolean;
 begin
   select * into r from report x where x.id = report_write.report for update;
   if r.state <> 'draft' then return; end if;
   select * into i from incident x where x.id = r.incident_id;
   select x.body into p from report_profile x where x.id = r.profile and x.version = r.profile_version;
   s := profile_stage(p, r.stage);
-  select x into d from jsonb_array_elements(found -> 'stages') x where x ->> 'stage' = r.stage;
+  select x into d from jsonb_array_elements(judged -> 'stages') x where x ->> 'stage' = r.stage;
   select l - 'rules' into v_level from jsonb_array_elements(p #> '{classification,levels}') l where l ->> 'code' = v_class ->> 'level';
   v_lang := case when p ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end;
   v_due := (d ->> 'due_at')::timestamptz;
@@ -178,7 +180,7 @@ begin
   end if;
   select coalesce(jsonb_object_agg(f ->> 'key', a), '{}') into v_fields
   from jsonb_array_elements(p -> 'fields') f cross join lateral report_autofill(i, f, v_level, v_lang) a
-  where f -> 'required' ? r.stage and a is not null and not (r.fields -> (f ->> 'key') ? 'by');
+  where f -> 'required' ? r.stage and a is not null and not coalesce(r.fields -> (f ->> 'key') ? 'by', false);
   -- computed values that are no longer known go too; whatever a person wrote stays
   v_fields := v_fields || coalesce((select jsonb_object_agg(e.key, e.value) from jsonb_each(r.fields) e where e.value ? 'by'), '{}');
   update report x set level = v_class ->> 'level', certainty = v_class ->> 'confidence', classification = v_class,
@@ -207,7 +209,7 @@ create or replace function report_text(field jsonb, value jsonb, levels jsonb, l
   select case
     when value is null or value = 'null' then null
     when field ->> 'type' = 'datetime' then to_char((value #>> '{}')::timestamptz at time zone page_zone(), 'YYYY-MM-DD HH24:MI')
-    when field ->> 'key' = 'level' then coalesce((select coalesce(l ->> lang, l ->> 'zh') from jsonb_array_elements(levels) l where l ->> 'code' = value #>> '{}'), value #>> '{}')
+    when field ->> 'key' = 'level' then coalesce((select coalesce(l ->> lang, l ->> 'zh') from jsonb_array_elements(levels) l where l ->> 'code' = report_text.value #>> '{}'), report_text.value #>> '{}')
     else value #>> '{}' end
 $$;
 
