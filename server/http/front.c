@@ -1,0 +1,178 @@
+/* What is decided on the HTTP thread: guards, what needs no database, and which row is meant. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "conf.h"
+#include "crypto.h"
+#include "req.h"
+
+/* ---- guards: message framing that two readers could understand differently is refused ---- */
+
+typedef struct { unsigned lengths, codings, hosts; bool odd_coding; long long length; bool bad_length; } framing;
+
+static enum MHD_Result look(void *closure, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    framing *f = closure;
+
+    (void)kind;
+    if (value == NULL)
+        value = "";
+    if (strcasecmp(name, "Content-Length") == 0) {
+        int64_t n;
+        f->lengths++;
+        f->bad_length = f->bad_length || !mu_parse_int(value, 0, INT64_MAX, &n) || !isdigit((unsigned char)value[0]);
+        f->length = f->bad_length ? 0 : n;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        f->codings++;
+        f->odd_coding = f->odd_coding || strcasecmp(value, "chunked") != 0;
+    } else if (strcasecmp(name, "Host") == 0) {
+        f->hosts++;
+    }
+    return MHD_YES;
+}
+
+static bool refuse(mu_req *rq, mu_err code, const char *key)
+{
+    mu_req_prepare(rq);
+    mu_fail(&rq->problem, code, NULL, key, NULL);
+    mu_reply_problem(rq);
+    mu_out_field(rq, "Connection", "close");
+    return false;
+}
+
+bool mu_guard(mu_req *rq)
+{
+    framing f = { 0 };
+
+    MHD_get_connection_values(rq->con, MHD_HEADER_KIND, look, &f);
+    if (f.lengths > 1 || f.bad_length || (f.lengths > 0 && f.codings > 0) || f.codings > 1 || f.odd_coding || f.hosts > 1)
+        return refuse(rq, MU_MALFORMED, "error.framing");
+    if (rq->target == NULL || rq->target[0] != '/')
+        return rq->method == MU_OPTIONS ? true : refuse(rq, MU_MALFORMED, "error.path");
+    if (strlen(rq->target) > MU_TARGET_MAX)
+        return refuse(rq, MU_MALFORMED, "error.path");
+    if (f.length > mu_conf_int(MU_CONF_HTTP_BODY))
+        return refuse(rq, MU_TOO_LARGE, "error.too_large");
+    return true;
+}
+
+/* ---- what every request has ---- */
+
+static bool id_ok(const char *id)
+{
+    const size_t n = id != NULL ? strlen(id) : 0;
+
+    return n >= 8 && n <= 64 && strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
+
+/* The value of one name of a raw query string, when it is plain text. */
+static const char *asked(mu_req *rq, const char *name)
+{
+    const size_t n = strlen(name);
+
+    for (const char *at = rq->query_text; *at != '\0';) {
+        const char *end = strchrnul(at, '&');
+        if (strncmp(at, name, n) == 0 && at[n] == '=')
+            return mu_strndup(rq->arena, at + n + 1, (size_t)(end - at) - n - 1);
+        at = *end == '&' ? end + 1 : end;
+    }
+    return NULL;
+}
+
+static void split_target(mu_req *rq)
+{
+    const char *target = rq->target != NULL && rq->target[0] == '/' ? rq->target : "/";
+    const size_t n = strcspn(target, "?#");
+
+    rq->query_text = mu_strndup(rq->arena, target + n + (target[n] == '?'), target[n] == '?' ? strcspn(target + n + 1, "#") : 0);
+    rq->face = strncmp(target, "/api/v1", 7) == 0 && (target[7] == '/' || n == 7) ? MU_FACE_JSON : MU_FACE_PAGE;
+    rq->path = rq->face == MU_FACE_JSON ? mu_strndup(rq->arena, target + 7, n - 7) : mu_strndup(rq->arena, target, n);
+    if (rq->path[0] == '\0')
+        rq->path = mu_strdup(rq->arena, "/");
+}
+
+void mu_req_prepare(mu_req *rq)
+{
+    const int64_t body = mu_conf_int(MU_CONF_HTTP_BODY);
+    const char *id = mu_header(rq, "X-Request-Id"), *language, *cookie;
+
+    if (rq->arena != NULL)
+        return;
+    rq->arena = mu_arena_new((8u << 20) + (size_t)body * 24);
+    rq->problem = (mu_problem){ .arena = rq->arena };
+    split_target(rq);
+    mu_client_of(rq);
+    snprintf(rq->id, sizeof rq->id, "%s", id_ok(id) ? id : mu_uuid7(rq->arena));
+    language = asked(rq, "lang");
+    cookie = mu_cookie(rq->arena, mu_header(rq, "Cookie"), "lang");
+    rq->language = mu_language_of(mu_header(rq, "Accept-Language"), cookie, language, mu_conf_text(MU_CONF_SITE_LANGUAGE));
+}
+
+/* ---- rows ---- */
+
+static const char *allow_text(mu_req *rq, unsigned allow)
+{
+    static const char *const words[] = { "GET, HEAD", "POST", "PUT", "PATCH", "DELETE" };
+    const char *out = "OPTIONS";
+
+    for (size_t i = 0; i < MU_COUNT(words); i++)
+        if ((allow & (1u << i)) != 0)
+            out = mu_printf(rq->arena, "%s, %s", out, words[i]);
+    /* Forms reach the other methods by POST. */
+    if (rq->face == MU_FACE_PAGE && (allow & (1u << MU_POST)) == 0 && (allow & (1u << MU_PUT | 1u << MU_PATCH | 1u << MU_DELETE)) != 0)
+        out = mu_printf(rq->arena, "%s, POST", out);
+    return out;
+}
+
+static bool not_here(mu_req *rq, unsigned allow)
+{
+    if (allow == 0) {
+        mu_fail(&rq->problem, MU_NOT_FOUND, NULL, NULL, NULL);
+        mu_reply_problem(rq);
+    } else if (rq->method == MU_OPTIONS) {
+        rq->out = (mu_output){ .status = 204, .bytes = "" };
+        mu_out_field(rq, "Allow", allow_text(rq, allow));
+    } else {
+        mu_fail(&rq->problem, MU_METHOD, NULL, NULL, NULL);
+        mu_reply_problem(rq);
+        mu_out_field(rq, "Allow", allow_text(rq, allow));
+    }
+    return true;
+}
+
+static bool front_route(mu_req *rq)
+{
+    unsigned allow;
+
+    if (!mu_path_split(rq->arena, rq->path, rq->segments, &rq->segments_n)) {
+        mu_fail(&rq->problem, MU_MALFORMED, NULL, "error.path", NULL);
+        mu_reply_problem(rq);
+        return true;
+    }
+    rq->route = mu_route_match(rq, rq->method, &allow);
+    if (rq->route != NULL)
+        return false;
+    if (rq->method == MU_POST && rq->face == MU_FACE_PAGE && (allow & (1u << MU_PUT | 1u << MU_PATCH | 1u << MU_DELETE)) != 0)
+        return false;   /* the form says which method it means */
+    return not_here(rq, allow);
+}
+
+bool mu_front(mu_req *rq)
+{
+    if (mu_static_answer(rq) || mu_status_answer(rq))
+        return true;
+    mu_req_prepare(rq);
+    if (mu_probe_answer(rq) || mu_openapi_answer(rq))
+        return true;
+    if (rq->method == MU_GET && mu_same(rq->path, "/readyz") && rq->face == MU_FACE_PAGE) {
+        rq->job = MU_JOB_READY;
+        return false;
+    }
+    if (rq->method == MU_GET && mu_same(rq->path, "/stream") && rq->face == MU_FACE_JSON) {
+        rq->job = MU_JOB_STREAM;
+        return false;
+    }
+    return front_route(rq);
+}

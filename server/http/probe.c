@@ -1,0 +1,123 @@
+/* What machines ask: health, readiness, version, metrics; and the well-known files. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "clock.h"
+#include "conf.h"
+#include "crypto.h"
+#include "json.h"
+#include "metrics.h"
+#include "migrate.h"
+#include "req.h"
+#include "version.h"
+
+static void out(mu_req *rq, int status, const char *media, const char *text)
+{
+    rq->out.status = status;
+    rq->out.media = media;
+    rq->out.bytes = text;
+    rq->out.size = strlen(text);
+}
+
+static bool health(mu_req *rq)
+{
+    out(rq, 200, "application/json", "{\"status\":\"ok\"}\n");
+    return true;
+}
+
+static bool version(mu_req *rq)
+{
+    out(rq, 200, "application/json", mu_printf(rq->arena, "{\"name\":\"muster\",\"version\":\"%s\"}\n", mu_version));
+    return true;
+}
+
+static bool may_read_metrics(mu_req *rq)
+{
+    const char *token = mu_conf_text(MU_CONF_METRICS_TOKEN), *given = mu_header(rq, "Authorization");
+
+    if (token[0] == '\0')
+        return mu_client_is_loopback(rq) && mu_header(rq, "X-Forwarded-For") == NULL;
+    return given != NULL && mu_starts(given, "Bearer ") && strlen(given + 7) == strlen(token) && mu_equal_secret(given + 7, token, strlen(token));
+}
+
+static bool metrics(mu_req *rq)
+{
+    MU_CLEAN(mu_buf_free) mu_buf text = MU_BUF(1u << 20);
+
+    rq->face = MU_FACE_JSON;
+    if (!may_read_metrics(rq) || !mu_metrics_text(&text)) {
+        mu_fail(&rq->problem, MU_FORBIDDEN, NULL, "error.metrics", NULL);
+        mu_reply_problem(rq);
+        return true;
+    }
+    out(rq, 200, "text/plain; version=0.0.4; charset=utf-8", mu_strndup(rq->arena, text.at != NULL ? text.at : "", text.n));
+    return true;
+}
+
+static bool robots(mu_req *rq)
+{
+    out(rq, 200, "text/plain; charset=utf-8", "User-agent: *\nAllow: /status\nAllow: /static/\nAllow: /history.atom\nAllow: /history.rss\nDisallow: /\n");
+    return true;
+}
+
+static bool change_password(mu_req *rq)
+{
+    mu_out_redirect(rq, 303, "/password");
+    return true;
+}
+
+/* RFC 9116; nothing at all rather than an address that nobody reads. Expires half a year ahead, on a day's boundary. */
+static bool security(mu_req *rq)
+{
+    const char *contact = mu_conf_text(MU_CONF_SITE_SECURITY), *url = mu_conf_text(MU_CONF_HTTP_PUBLIC_URL);
+    const mu_instant day = INT64_C(86400) * MU_SECOND, until = (mu_wall_now() / day + 180) * day;
+
+    if (contact[0] == '\0')
+        return false;
+    out(rq, 200, "text/plain; charset=utf-8", mu_printf(rq->arena, "Contact: %s%s\nExpires: %s\nPreferred-Languages: zh, en\n%s%s%s",
+        strchr(contact, ':') != NULL ? "" : "mailto:", contact, mu_time_format(rq->arena, until),
+        url[0] != '\0' ? "Canonical: " : "", url, url[0] != '\0' ? "/.well-known/security.txt\n" : ""));
+    return true;
+}
+
+/* The address that a problem document's type points to. */
+static bool problem_kind(mu_req *rq)
+{
+    const char *code = rq->path + strlen("/problems/");
+
+    for (int i = MU_OK + 1; i < MU_ERR_MAX; i++)
+        if (mu_same(mu_err_code((mu_err)i), code)) {
+            mu_out_text(rq, 200, mu_printf(rq->arena, "%s\n%d\n%s\n", code, mu_err_status((mu_err)i),
+                mu_text(rq->arena, rq->language, mu_printf(rq->arena, "problem.%s", code), NULL)));
+            return true;
+        }
+    return false;
+}
+
+static const struct { const char *path; bool (*answer)(mu_req *rq); } probes[] = {
+    { "/healthz", health }, { "/version", version }, { "/metrics", metrics }, { "/robots.txt", robots },
+    { "/.well-known/security.txt", security }, { "/.well-known/change-password", change_password },
+};
+
+bool mu_probe_answer(mu_req *rq)
+{
+    if (rq->method != MU_GET || rq->face != MU_FACE_PAGE)
+        return false;
+    for (size_t i = 0; i < MU_COUNT(probes); i++)
+        if (mu_same(probes[i].path, rq->path))
+            return probes[i].answer(rq);
+    return mu_starts(rq->path, "/problems/") && problem_kind(rq);
+}
+
+void mu_probe_ready(mu_req *rq)
+{
+    mu_problem problem = { .arena = rq->arena };
+    const bool database = mu_db_alive(rq->db);
+    const mu_err schema = database ? mu_migrate_check(mu_setup.direct_url, &problem) : MU_UNAVAILABLE;
+    const bool ready = database && schema == MU_OK;
+
+    out(rq, ready ? 200 : 503, "application/json", mu_printf(rq->arena, "{\"status\":\"%s\",\"database\":%s,\"schema\":%s}\n",
+        ready ? "ready" : "not_ready", database ? "true" : "false", schema == MU_OK ? "true" : "false"));
+    if (!ready)
+        mu_out_field(rq, "Retry-After", "5");
+}
