@@ -158,7 +158,7 @@ static mu_err run_script(work *w, const mu_script *script, bool *locked)
         err = *locked ? MU_RETRY : script_failed(w, script, result);
     }
     PQclear(result);
-    if (err == MU_OK && script->number + (script->name[0] == 'f') > 0)
+    if (err == MU_OK && (script->number > 0 || script->name[0] != 'm'))
         err = note_done(w, script);
     if (!script->transaction)
         return err;
@@ -239,6 +239,30 @@ mu_err mu_migrate_check(const char *url, mu_problem *problem)
     work w = { .problem = problem };
     const mu_err err = check(&w, url);
 
+    finish(&w);
+    return err;
+}
+
+static mu_err load_demo(work *w, const char *url, int *ret)
+{
+    TRY(open_database(w, url));
+    TRY(plain(w, mu_query_info[Q_schema_lock].sql));
+    TRY(load_applied(w));
+    for (const mu_script *script = mu_demo; script->name != NULL; script++) {
+        if (recorded(w, script->name) != NULL)
+            continue;
+        TRY(apply(w, script));
+        (*ret)++;
+    }
+    return MU_OK;
+}
+
+mu_err mu_demo_load(const char *url, int *ret, mu_problem *problem)
+{
+    work w = { .problem = problem };
+
+    *ret = 0;
+    const mu_err err = load_demo(&w, url, ret);
     finish(&w);
     return err;
 }

@@ -10,5 +10,7 @@
 mu_err mu_migrate(const char *url, bool dry_run, mu_problem *problem);
 /* MU_OK when the schema is exactly ours; MU_UNAVAILABLE when the database is away; MU_CONFLICT when older or newer. */
 mu_err mu_migrate_check(const char *url, mu_problem *problem);
+/* Runs the scripts of sql/demo that were not run in this database before, each in a transaction. *ret = how many ran now. */
+mu_err mu_demo_load(const char *url, int *ret, mu_problem *problem);
 
 #endif

@@ -1,0 +1,145 @@
+/* muster check …, playbook check, report check, audit verify, manual, version: nothing here changes anything. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "buf.h"
+#include "cli.h"
+#include "conf.h"
+#include "json.h"
+#include "playbook.h"
+#include "profile.h"
+#include "str.h"
+#include "version.h"
+#include "words.h"
+
+#define FILE_MOST (256u << 20)
+
+static mu_err read_file(mu_cli *cli, const char *path, char **ret, size_t *ret_n)
+{
+    FILE *in = fopen(path, "re");
+    MU_CLEAN(mu_buf_free) mu_buf buf = MU_BUF(FILE_MOST);
+    char block[65536];
+    size_t n;
+
+    if (in == NULL)
+        return mu_failf(&cli->problem, MU_NOT_FOUND, "%s: %s", path, strerror(errno));
+    while ((n = fread(block, 1, sizeof block, in)) > 0)
+        if (!mu_buf_add(&buf, block, n))
+            break;
+    const bool bad = ferror(in) != 0;
+    fclose(in);
+    if (bad || buf.over)
+        return mu_failf(&cli->problem, MU_TOO_LARGE, "%s: %s", path, bad ? strerror(errno) : "too large");
+    *ret_n = buf.n;
+    *ret = mu_buf_take(&buf);
+    if (*ret == NULL)
+        *ret = calloc(1, 1);
+    mu_defer(cli->arena, free, *ret);
+    return MU_OK;
+}
+
+/* The words of a key in the operator's language, {placeholders} filled in. */
+static void print_words(const char *key, const json_t *args)
+{
+    const char *lang = mu_same(mu_conf_text(MU_CONF_SITE_LANGUAGE), "en") ? "en" : "zh", *text = key != NULL ? mu_word(lang, key) : NULL;
+
+    if (text == NULL)
+        text = key != NULL ? key : "";
+    while (*text != '\0') {
+        const char *end = *text == '{' ? strchr(text, '}') : NULL;
+        char name[64];
+        if (end == NULL || (size_t)(end - text) >= sizeof name) {
+            putchar(*text++);
+            continue;
+        }
+        memcpy(name, text + 1, (size_t)(end - text) - 1);
+        name[end - text - 1] = '\0';
+        const char *value = mu_json_str(args, name);
+        fputs(value != NULL ? value : "", stdout);
+        text = end + 1;
+    }
+}
+
+int mu_cmd_playbook_check(mu_cli *cli)
+{
+    unsigned errors = 0;
+
+    if (cli->argc == 0)
+        return mu_cli_usage("playbook check");
+    for (int i = 0; i < cli->argc; i++) {
+        char *text;
+        size_t n;
+        mu_findings findings;
+        mu_playbook *playbook = NULL;
+        const mu_err err = read_file(cli, cli->argv[i], &text, &n);
+        if (err != MU_OK)
+            return mu_cli_report(cli, err);
+        mu_findings_start(&findings, cli->arena);
+        const mu_err checked = mu_playbook_read(cli->arena, text, n, &findings, NULL, &playbook);
+        const json_t *finding, *list = mu_findings_json(&findings);
+        size_t k;
+        json_array_foreach(list, k, finding) {
+            printf("%s:%lld:%lld: %s %s: ", cli->argv[i], (long long)mu_json_int(finding, "line", 0), (long long)mu_json_int(finding, "column", 0),
+                   mu_json_str(finding, "level"), mu_json_str(finding, "id"));
+            print_words(mu_json_str(finding, "message"), mu_json_at(finding, "args"));
+            putchar('\n');
+        }
+        errors += checked != MU_OK ? 1 : 0;
+        if (checked == MU_OK)
+            printf("%s: ok\n", cli->argv[i]);
+    }
+    return errors == 0 ? MU_CLI_OK : MU_CLI_FAILED;
+}
+
+int mu_cmd_report_check(mu_cli *cli)
+{
+    int status = MU_CLI_OK;
+
+    if (cli->argc == 0)
+        return mu_cli_usage("report check");
+    for (int i = 0; i < cli->argc; i++) {
+        char *text;
+        size_t n;
+        json_t *profile;
+        cli->problem = (mu_problem){ .arena = cli->arena };
+        mu_err err = read_file(cli, cli->argv[i], &text, &n);
+        if (err == MU_OK)
+            err = mu_json_parse(cli->arena, text, n, &cli->problem, &profile);
+        if (err == MU_OK)
+            err = mu_profile_check(cli->arena, profile, &cli->problem);
+        printf("%s: %s\n", cli->argv[i], mu_err_code(err));
+        if (mu_cli_report(cli, err) != MU_CLI_OK)
+            status = MU_CLI_FAILED;
+    }
+    return status;
+}
+
+int mu_cmd_check_config(mu_cli *cli)
+{
+    if (cli->argc > 0)
+        return mu_cli_usage("check config");
+    mu_conf_print(stdout);
+    return MU_CLI_OK;
+}
+
+int mu_cmd_manual(mu_cli *cli)
+{
+    const bool example = mu_cli_flag(cli, "--example");
+
+    if (cli->argc > 0)
+        return mu_cli_usage("manual");
+    if (example)
+        mu_conf_example(stdout);
+    else
+        mu_conf_manual(stdout);
+    return MU_CLI_OK;
+}
+
+int mu_cmd_version(mu_cli *cli)
+{
+    (void)cli;
+    printf("muster %s\n", mu_version);
+    return MU_CLI_OK;
+}
