@@ -18,6 +18,10 @@ create or replace function my_lang() returns text language sql stable parallel s
   select case when current_setting('muster.lang', true) = 'en' then 'en' else 'zh' end
 $$;
 
+create or replace function my_session() returns uuid language sql stable parallel safe as $$
+  select nullif(current_setting('muster.session', true), '')::uuid
+$$;
+
 create or replace function my_request() returns text language sql stable parallel safe as $$
   select nullif(current_setting('muster.request', true), '')
 $$;
@@ -155,7 +159,7 @@ declare
   p record;
   public boolean := session_open.role = 'public';
 begin
-  perform set_config('muster.me', '', true), set_config('muster.roles', '', true),
+  perform set_config('muster.me', '', true), set_config('muster.roles', '', true), set_config('muster.session', '', true),
           set_config('muster.lang', coalesce(nullif(session_open.lang, ''), 'zh'), true),
           set_config('muster.request', coalesce(session_open.request, ''), true);
   if coalesce(session_open.token_hash, '') <> '' then
@@ -184,7 +188,8 @@ begin
   if not public and coalesce(session_open.role, '') not in ('', 'any') and not (session_open.role = any(granted)) then
     perform refuse('MU403', 'error.role.' || session_open.role);
   end if;
-  perform set_config('muster.me', found_person::text, true), set_config('muster.roles', array_to_string(granted, ' '), true);
+  perform set_config('muster.me', found_person::text, true), set_config('muster.roles', array_to_string(granted, ' '), true),
+          set_config('muster.session', found_session::text, true);
   -- At most once a minute, and never waiting for another request of the same session.
   if seen is null or seen < moment - interval '1 minute' then
     if session_open.kind = 'bearer' then

@@ -1,0 +1,2 @@
+-- name: search(q text) -> one
+select search_doc($1::text) as body;

@@ -1,0 +1,15 @@
+-- name: settings_get(form jsonb) -> one
+select d as body, d ->> 'etag' as etag from (select settings_doc(coalesce($1::jsonb, '{}')) as d) as x;
+
+-- name: settings_put(body jsonb, sealed text, etag text) -> one
+select settings_doc('{}') as body, settings_etag() as etag, '/settings' as location
+  from (select settings_put($1::jsonb, $2::text, $3::text)) as x;
+
+-- name: mail_test() -> one
+select settings_doc('{}') as body, '/settings#mail' as location, 202 as status from (select mail_test()) as x;
+
+-- What the sender of mail reads before each batch: a null column means the configuration file holds.
+-- name: setting_mail() -> one
+select setting_get('smtp') ->> 'host' as host, setting_get('smtp') ->> 'port' as port, setting_get('smtp') ->> 'security' as security,
+  setting_get('smtp') ->> 'user' as username, setting_get('smtp') ->> 'password_sealed' as password_sealed, setting_get('smtp') ->> 'from' as sender,
+  setting_get('public_url') #>> '{}' as public_url, two_languages(setting_get('site_name')) as site_name, setting_get('time_zone') #>> '{}' as time_zone;
