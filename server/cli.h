@@ -35,8 +35,8 @@ int    mu_cli_report(mu_cli *cli, mu_err err);
 int    mu_cli_usage(const char *words);
 /* Takes the word out of argv when it is there. */
 bool   mu_cli_flag(mu_cli *cli, const char *word);
-/* Opens a connection; reports and returns NULL when the database is away. The caller closes it. */
-mu_db *mu_cli_connect(mu_cli *cli);
+/* A whole file ("-": standard input) of at most 256 MiB, followed by a NUL; owner: the arena. */
+mu_err mu_cli_read(mu_cli *cli, const char *path, char **ret, size_t *ret_n);
 /* Random sources, time zone, locale, limits of the process: before any thread. False: said why on standard error. */
 bool   mu_cli_prepare(void);
 

@@ -1,10 +1,7 @@
 /* muster check …, playbook check, report check, audit verify, manual, version: nothing here changes anything. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include "buf.h"
 #include "cli.h"
 #include "conf.h"
 #include "json.h"
@@ -13,32 +10,6 @@
 #include "str.h"
 #include "version.h"
 #include "words.h"
-
-#define FILE_MOST (256u << 20)
-
-static mu_err read_file(mu_cli *cli, const char *path, char **ret, size_t *ret_n)
-{
-    FILE *in = fopen(path, "re");
-    MU_CLEAN(mu_buf_free) mu_buf buf = MU_BUF(FILE_MOST);
-    char block[65536];
-    size_t n;
-
-    if (in == NULL)
-        return mu_failf(&cli->problem, MU_NOT_FOUND, "%s: %s", path, strerror(errno));
-    while ((n = fread(block, 1, sizeof block, in)) > 0)
-        if (!mu_buf_add(&buf, block, n))
-            break;
-    const bool bad = ferror(in) != 0;
-    fclose(in);
-    if (bad || buf.over)
-        return mu_failf(&cli->problem, MU_TOO_LARGE, "%s: %s", path, bad ? strerror(errno) : "too large");
-    *ret_n = buf.n;
-    *ret = mu_buf_take(&buf);
-    if (*ret == NULL)
-        *ret = calloc(1, 1);
-    mu_defer(cli->arena, free, *ret);
-    return MU_OK;
-}
 
 /* The words of a key in the operator's language, {placeholders} filled in. */
 static void print_words(const char *key, const json_t *args)
@@ -73,7 +44,7 @@ int mu_cmd_playbook_check(mu_cli *cli)
         size_t n;
         mu_findings findings;
         mu_playbook *playbook = NULL;
-        const mu_err err = read_file(cli, cli->argv[i], &text, &n);
+        const mu_err err = mu_cli_read(cli, cli->argv[i], &text, &n);
         if (err != MU_OK)
             return mu_cli_report(cli, err);
         mu_findings_start(&findings, cli->arena);
@@ -104,7 +75,7 @@ int mu_cmd_report_check(mu_cli *cli)
         size_t n;
         json_t *profile;
         cli->problem = (mu_problem){ .arena = cli->arena };
-        mu_err err = read_file(cli, cli->argv[i], &text, &n);
+        mu_err err = mu_cli_read(cli, cli->argv[i], &text, &n);
         if (err == MU_OK)
             err = mu_json_parse(cli->arena, text, n, &cli->problem, &profile);
         if (err == MU_OK)

@@ -138,17 +138,6 @@ void mu_cli_end(mu_cli *cli)
     cli->cluster_ours = false;
 }
 
-mu_db *mu_cli_connect(mu_cli *cli)
-{
-    mu_db *db = mu_db_new(cli->direct_url, "muster");
-
-    if (mu_db_alive(db))
-        return db;
-    (void)mu_cli_report(cli, mu_failf(&cli->problem, MU_UNAVAILABLE, "the database is away"));
-    mu_db_close(db);
-    return NULL;
-}
-
 /* ---- the process ---- */
 
 static void raise_limit(int resource, rlim_t most)

@@ -54,3 +54,13 @@ function(generated_sources)
   set_source_files_properties(${GENERATED}/db/queries.c ${GENERATED}/db/migrations.c ${GENERATED}/base/words.c PROPERTIES COMPILE_OPTIONS -Wno-overlength-strings)
   set_source_files_properties(${GENERATED}/base/assets.S PROPERTIES OBJECT_DEPENDS ${GENERATED}/base/assets.bin)
 endfunction()
+
+# The project's own rules, looked at whenever a file they speak of changed. Findings stop the build with MUSTER_LINT=ON.
+option(MUSTER_LINT "findings of server/tools/lint.sh stop the build" OFF)
+file(GLOB_RECURSE lint_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/server/*.[ch] ${CMAKE_SOURCE_DIR}/server/*.def ${CMAKE_SOURCE_DIR}/sql/*.sql
+  ${CMAKE_SOURCE_DIR}/tests/api/*.js)
+add_custom_command(OUTPUT ${GENERATED}/lint
+  COMMAND ${CMAKE_COMMAND} -E env MUSTER_LINT=$<BOOL:${MUSTER_LINT}> ${CMAKE_SOURCE_DIR}/server/tools/lint.sh --quiet
+  COMMAND ${CMAKE_COMMAND} -E touch ${GENERATED}/lint
+  DEPENDS ${lint_files} ${word_files} ${asset_files} ${CMAKE_SOURCE_DIR}/server/tools/lint.sh COMMENT "lint" VERBATIM)
+add_custom_target(muster_lint ALL DEPENDS ${GENERATED}/lint)

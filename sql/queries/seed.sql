@@ -2,3 +2,7 @@
 
 -- name: playbook_known(slug text) -> one
 SELECT EXISTS (SELECT FROM playbook p JOIN playbook_version v ON v.playbook_id = p.id WHERE p.slug = $1::text) AS known;
+
+-- name: runs_of(ref text) -> many
+-- The runs of an incident or drill, or the one run of that id. Used by `muster audit verify-run`.
+SELECT r.id FROM run r LEFT JOIN incident i ON i.id = r.incident_id WHERE i.ref = $1::text OR r.id::text = $1::text ORDER BY r.created_at;
