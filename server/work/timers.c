@@ -8,6 +8,7 @@
 #include "json.h"
 #include "log.h"
 #include "metrics.h"
+#include "report.h"
 #include "run.h"
 #include "str.h"
 #include "version.h"
@@ -164,6 +165,24 @@ raise_alarms(const mu_outbox *outbox, mu_arena *arena, int late)
     }
 }
 
+/* Drafts of reports whose facts or times changed. */
+static void
+look_at_reports(const mu_outbox *outbox, mu_arena *arena)
+{
+    mu_problem problem = { .arena = arena };
+    mu_tx *tx;
+
+    if (mu_tx_begin(outbox->db, arena, &problem, &tx) != MU_OK)
+        return;
+    mu_err err = mu_report_tick(tx);
+    if (err == MU_OK)
+        err = mu_commit(tx);
+    else
+        mu_rollback(tx);
+    if (err != MU_OK && err != MU_RETRY && err != MU_UNAVAILABLE)
+        mu_log(MU_LOG_ERROR, "work.chore", "chore=reports error=%s detail=%s", mu_err_code(err), problem.detail != NULL ? problem.detail : "");
+}
+
 static void
 gauge(mu_metric metric, const char *text)
 {
@@ -201,7 +220,7 @@ due(int64_t *last, int64_t every)
 void
 mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
 {
-    int64_t ticked = 0, swept = 0, alarmed = 0, measured = 0, tidied = 0;
+    int64_t ticked = 0, swept = 0, alarmed = 0, looked = 0, measured = 0, tidied = 0;
     uint64_t seen = 0;
 
     while (!mu_bell_stopped(bell)) {
@@ -214,6 +233,8 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
             sweep(outbox, arena);
         if (due(&alarmed, 2000))
             raise_alarms(outbox, arena, late);
+        if (due(&looked, 5000))
+            look_at_reports(outbox, arena);
         if (due(&measured, 10000))
             measure(outbox, arena);
         if (due(&tidied, 300000))
