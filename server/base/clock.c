@@ -155,7 +155,7 @@ void mu_time_civil(mu_instant at, int64_t offset_seconds, mu_civil *ret)
     ret->hour = (int)(of_day / 3600);
     ret->minute = (int)(of_day / 60 % 60);
     ret->second = (int)(of_day % 60);
-    ret->micros = (int)(at - floor_div(at, MU_SECOND) * MU_SECOND);
+    ret->micros = (int)(at % MU_SECOND + (at % MU_SECOND < 0 ? MU_SECOND : 0));
 }
 
 void mu_time_write(char ret[32], mu_instant at)

@@ -405,11 +405,37 @@ static const json_t *form_lang_text(const check *c, const json_t *in)
     return both;
 }
 
+/* NAME.MEMBER of a form, MEMBER of [A-Za-z0-9_.-]{1,64}; NULL when the name is not of that shape. */
+static const char *dotted_member(const char *name, const char *field)
+{
+    size_t n = strlen(field);
+    if (strncmp(name, field, n) != 0 || name[n] != '.')
+        return NULL;
+    const char *member = name + n + 1;
+    size_t m = strspn(member, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+    return m >= 1 && m <= 64 && member[m] == '\0' ? member : NULL;
+}
+
+/* Form fields NAME.MEMBER stand for one object of texts; NULL when there is none. */
+static const json_t *form_members(const check *c, const json_t *in)
+{
+    json_t *members = mu_json_own(c->arena, json_object());
+    json_t *object = (json_t *)(uintptr_t)in; /* the iterators change nothing */
+    for (void *iter = json_object_iter(object); iter != NULL; iter = json_object_iter_next(object, iter)) {
+        const char *member = dotted_member(json_object_iter_key(iter), c->field->name);
+        if (member != NULL)
+            json_object_set(members, member, json_object_iter_value(iter));
+    }
+    return json_object_size(members) > 0 ? members : NULL;
+}
+
 static void check_field(check *c, const json_t *in, json_t *out)
 {
     const json_t *value = json_object_get(in, c->field->name);
     if (value == NULL && c->form && c->field->type == MU_F_LANG_TEXT)
         value = form_lang_text(c, in);
+    if (value == NULL && c->form && c->field->type == MU_F_JSON)
+        value = form_members(c, in);
     if (value == NULL && c->form && c->field->type == MU_F_BOOL) {
         json_object_set_new(out, c->field->name, json_false());
         return;
@@ -435,6 +461,8 @@ static bool known(const mu_spec *spec, const char *name, bool form)
         size_t n = strlen(field->name);
         if (form && field->type == MU_F_LANG_TEXT && strncmp(name, field->name, n) == 0
             && (strcmp(name + n, ".zh") == 0 || strcmp(name + n, ".en") == 0))
+            return true;
+        if (form && field->type == MU_F_JSON && dotted_member(name, field->name) != NULL)
             return true;
     }
     return form && name[0] == '_';

@@ -24,7 +24,8 @@ typedef enum {
                       Many lines; least, most as for TEXT */
     MU_F_SECRET,   /* like STR (most 0: 1,024), not trimmed, never echoed back into a page or a log */
     MU_F_LIST,     /* list of strings, each checked as `of` (with `values`); form: repeated names; least, most count (most 0: 100) */
-    MU_F_JSON,     /* any JSON object or list, depth <= 16 (a form sends it as text) */
+    MU_F_JSON,     /* any JSON object or list, depth <= 16. A form sends it as text, or as fields NAME.MEMBER (MEMBER of
+                      [A-Za-z0-9_.-]{1,64}), which make an object of texts; a repeated one makes a list of texts */
     MU_F_FILE      /* {name, type, size, base64}, as the multipart decoder makes it; most: bytes (0: no own limit) */
 } mu_field_type;
 
