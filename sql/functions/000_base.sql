@@ -51,8 +51,8 @@ create or replace function two_languages(texts jsonb) returns jsonb language sql
   select case jsonb_typeof(texts)
     when 'string' then jsonb_build_object('zh', texts, 'en', texts)
     when 'object' then nullif(jsonb_strip_nulls(jsonb_build_object(
-      'zh', coalesce(nullif(texts -> 'zh', '""'), nullif(texts -> 'en', '""')),
-      'en', coalesce(nullif(texts -> 'en', '""'), nullif(texts -> 'zh', '""')))), '{}') end
+      'zh', coalesce(nullif(texts ->> 'zh', ''), nullif(texts ->> 'en', '')),
+      'en', coalesce(nullif(texts ->> 'en', ''), nullif(texts ->> 'zh', '')))), '{}') end
 $$;
 
 -- Refuses: state is MU404, MU409, …; key a word of web/i18n; pointer the JSON Pointer of the field or ''; args its placeholders.
@@ -72,6 +72,9 @@ begin
     perform refuse('MU412', 'error.stale');
   end if;
 end $$;
+
+-- A document that is read back in the statement that changed it comes from a VOLATILE function: a STABLE one would show the rows as
+-- they were when the statement began.
 
 -- A person as other documents mention one.
 create or replace function person_ref(person uuid) returns jsonb language sql stable as $$
@@ -156,7 +159,7 @@ returns table(person uuid, name jsonb, login text, roles jsonb, must_change bool
 declare
   moment timestamptz := app_now();
   found_person uuid; found_session uuid; seen timestamptz; ends timestamptz; scopes text[]; granted text[];
-  p record;
+  p record; known boolean := false;
   public boolean := session_open.role = 'public';
 begin
   perform set_config('muster.me', '', true), set_config('muster.roles', '', true), set_config('muster.session', '', true),
@@ -175,8 +178,9 @@ begin
     select q.name, q.login, q.active, coalesce(a.must_change, false) as must_change,
            array(select r.role from person_role r where r.person_id = q.id) as own into p
       from person q left join account a on a.person_id = q.id where q.id = found_person;
+    known := p.active;
   end if;
-  if p is null or not p.active then
+  if not known then
     if not public then perform refuse('MU401', 'error.signin.needed'); end if;
     return query select null::uuid, null::jsonb, null::text, '[]'::jsonb, false, null::uuid;
     return;

@@ -111,8 +111,9 @@ create or replace function token_doc(t api_token) returns jsonb language sql sta
 $$;
 
 -- Scopes are checked against what the person may do, so that a token is never more than its person.
-create or replace function token_create(name text, scopes jsonb, days int, hash text, last_four text) returns uuid language plpgsql as $$
-declare wanted text[] := array(select jsonb_array_elements_text(coalesce(scopes, '[]'))); bad text; made uuid;
+drop function if exists token_create(text, jsonb, int, text, text);
+create function token_create(name text, scopes jsonb, days int, hash text, last_four text) returns jsonb language plpgsql as $$
+declare wanted text[] := array(select jsonb_array_elements_text(coalesce(scopes, '[]'))); bad text; made api_token;
 begin
   select r into bad from unnest(wanted) as r where not has_role(r) limit 1;
   if bad is not null then
@@ -120,9 +121,9 @@ begin
   end if;
   insert into api_token(person_id, name, token_hash, last_four, scopes, created_at, expires_at)
     values (me(), token_create.name, hash, token_create.last_four, wanted, app_now(), app_now() + make_interval(days => token_create.days))
-    returning id into made;
-  perform audit('token.created', token_create.name, jsonb_build_object('token', made, 'scopes', wanted));
-  return made;
+    returning * into made;
+  perform audit('token.created', token_create.name, jsonb_build_object('token', made.id, 'scopes', wanted));
+  return token_doc(made);
 end $$;
 
 create or replace function token_revoke(wanted uuid) returns void language plpgsql as $$
@@ -138,7 +139,7 @@ end $$;
 
 -- Choices of a select: [{"value":…, "selected":bool}].
 create or replace function choices(list text[], chosen text) returns jsonb language sql immutable as $$
-  select coalesce(jsonb_agg(jsonb_build_object('value', v, 'selected', v = chosen) order by n), '[]') from unnest(list) with ordinality as u(v, n)
+  select coalesce(jsonb_agg(jsonb_build_object('value', v, 'selected', coalesce(v = chosen, false)) order by n), '[]') from unnest(list) with ordinality as u(v, n)
 $$;
 create or replace function choices(list text[], chosen text[]) returns jsonb language sql immutable as $$
   select coalesce(jsonb_agg(jsonb_build_object('value', v, 'selected', v = any(coalesce(chosen, '{}'))) order by n), '[]') from unnest(list) with ordinality as u(v, n)
@@ -160,7 +161,7 @@ create or replace function tokens_doc(form jsonb) returns jsonb language sql sta
     'days', choices('{30,90,365}'::text[], coalesce(form ->> 'days', '90')))
 $$;
 
-create or replace function me_doc(form jsonb) returns jsonb language sql stable as $$
+create or replace function me_doc(form jsonb) returns jsonb language sql as $$
   select jsonb_build_object('id', p.id, 'login', p.login, 'name', p.name, 'title', p.title, 'department', p.department,
     'language', p.language, 'languages', choices('{zh,en}'::text[], coalesce(form ->> 'mail_language', p.language)),
     'roles', to_jsonb(string_to_array(coalesce(nullif(current_setting('muster.roles', true), ''), 'none'), ' ')),
@@ -196,7 +197,7 @@ begin
 end $$;
 
 -- From the command line: a token for a login, within what that person may do.
-create or replace function token_create_for(who text, name text, scopes jsonb, days int, hash text, last_four text) returns uuid language plpgsql as $$
+create or replace function token_create_for(who text, name text, scopes jsonb, days int, hash text, last_four text) returns jsonb language plpgsql as $$
 declare p uuid;
 begin
   select q.id into p from person q where q.login = who and q.active;

@@ -39,7 +39,7 @@ begin
 end $$;
 
 -- One person: what all may see, and the form's fields for those who may edit.
-create or replace function person_doc(wanted uuid, form jsonb default '{}') returns jsonb language plpgsql stable as $$
+create or replace function person_doc(wanted uuid, form jsonb default '{}') returns jsonb language plpgsql as $$
 declare p person; typed boolean := coalesce(form, '{}') ?| '{name,login,title}'; mine text[];
 begin
   select * into p from person x where x.id = wanted;
@@ -177,13 +177,13 @@ end $$;
 
 -- People for a select, by pinyin; a bank with more than a thousand of them searches by login instead.
 create or replace function people_choices(chosen text) returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(jsonb_build_object('id', x.id, 'name', x.name, 'login', x.login, 'selected', x.id::text = chosen)
+  select coalesce(jsonb_agg(jsonb_build_object('id', x.id, 'name', x.name, 'login', x.login, 'selected', coalesce(x.id::text = chosen, false))
       order by sort_name(x.name) collate "zh-x-icu", x.id), '[]')
   from (select p.* from person p where p.active order by sort_name(p.name) collate "zh-x-icu", p.id limit 1000) as x
 $$;
 
 -- The roles that playbooks know, with who fills them: those of published playbooks and those that somebody holds.
-create or replace function roles_doc(form jsonb) returns jsonb language sql stable as $$
+create or replace function roles_doc(form jsonb) returns jsonb language sql as $$
   with named as (
     select distinct on (r.key) r.key as role, case when jsonb_typeof(r.value) = 'object' and (r.value ? 'zh' or r.value ? 'en')
         then jsonb_build_object('zh', r.value -> 'zh', 'en', r.value -> 'en') end as name
@@ -225,7 +225,7 @@ begin
   return found_id;
 end $$;
 
-create or replace function teams_doc(form jsonb) returns jsonb language sql stable as $$
+create or replace function teams_doc(form jsonb) returns jsonb language sql as $$
   select jsonb_build_object(
     'items', coalesce((select jsonb_agg(jsonb_build_object('slug', t.slug, 'name', t.name,
         'members', coalesce((select jsonb_agg(person_ref(p.id) order by sort_name(p.name) collate "zh-x-icu", p.id)

@@ -50,7 +50,7 @@ begin
   return next;
 end $$;
 
-create or replace function endpoint_doc(wanted text, form jsonb default '{}') returns jsonb language plpgsql stable as $$
+create or replace function endpoint_doc(wanted text, form jsonb default '{}') returns jsonb language plpgsql as $$
 declare e endpoint := endpoint_find(wanted);
 begin
   return endpoint_row(e) || jsonb_build_object('version', e.version, 'etag', e.version::text, 'created_at', iso(e.created_at), 'edit', endpoint_edit(form, e),

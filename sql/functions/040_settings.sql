@@ -16,7 +16,7 @@ create or replace function settings_etag() returns text language sql stable as $
 $$;
 
 -- `edit` is what the form shows: what was typed when it is shown again, else what is set.
-create or replace function settings_doc(form jsonb) returns jsonb language sql stable as $$
+create or replace function settings_doc(form jsonb) returns jsonb language sql as $$
   select v || jsonb_build_object('etag', settings_etag(),
     'edit', (case when typed then form || jsonb_build_object('two_person', form ? 'two_person',
         'site_name', form -> 'site_name') else v end)

@@ -103,7 +103,7 @@ begin
   return s;
 end $$;
 
-create or replace function service_doc(wanted text) returns jsonb language plpgsql stable as $$
+create or replace function service_doc(wanted text) returns jsonb language plpgsql as $$
 declare s service := service_find(wanted);
 begin
   return service_row(s) || jsonb_build_object('version', s.version, 'etag', s.version::text, 'description', s.description, 'app', s.app,
@@ -314,7 +314,7 @@ begin
   return i;
 end $$;
 
-create or replace function services_import_doc(wanted uuid) returns jsonb language plpgsql stable as $$
+create or replace function services_import_doc(wanted uuid) returns jsonb language plpgsql as $$
 declare i service_import := services_import_find(wanted);
 begin
   return i.summary || jsonb_build_object('id', i.id, 'file_name', i.file_name, 'created_at', iso(i.created_at), 'done_at', iso(i.done_at), 'done', i.done_at is not null,

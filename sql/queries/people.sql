@@ -8,8 +8,8 @@ select person_doc(x.id) as body, '/people/' || x.id as location, 201 as status f
 select d as body, d ->> 'etag' as etag from (select person_doc($1::uuid, coalesce($2::jsonb, '{}')) as d) as x;
 
 -- name: person_put(person uuid, body jsonb, etag text) -> one
-select person_doc($1::uuid) as body, '/people/' || $1 as location, (select version::text from person where id = $1::uuid) as etag
-  from (select person_put($1::uuid, $2::jsonb, $3::text)) as x;
+select x.d as body, '/people/' || $1 as location, x.d ->> 'etag' as etag
+  from (select person_doc(y.id) as d from (select person_put($1::uuid, $2::jsonb, $3::text) as done, $1::uuid as id) as y) as x;
 
 -- name: person_active(person uuid, active bool) -> one
 select person_doc($1::uuid) as body, '/people/' || $1 as location from (select person_active($1::uuid, coalesce($2::bool, false))) as x;

@@ -2,8 +2,8 @@
 select d as body, d ->> 'etag' as etag from (select settings_doc(coalesce($1::jsonb, '{}')) as d) as x;
 
 -- name: settings_put(body jsonb, sealed text, etag text) -> one
-select settings_doc('{}') as body, settings_etag() as etag, '/settings' as location
-  from (select settings_put($1::jsonb, $2::text, $3::text)) as x;
+select x.d as body, x.d ->> 'etag' as etag, '/settings' as location
+  from (select settings_doc('{}') as d from (select settings_put($1::jsonb, $2::text, $3::text)) as y) as x;
 
 -- name: mail_test() -> one
 select settings_doc('{}') as body, '/settings#mail' as location, 202 as status from (select mail_test()) as x;
