@@ -206,27 +206,29 @@ static const char *delimiter_of(mu_arena *arena, const char *content_type)
     return mu_printf(arena, "\r\n--%s", boundary);
 }
 
-/* The next delimiter line at or behind `at`; *ret_after is behind its line end, *ret_last tells the closing one. */
+/* What follows a delimiter: "--" after the last one, else blanks and a line end. False when it only began like one. */
+static bool delimiter_ends(const char *at, const char *end, const char **ret_after, bool *ret_last)
+{
+    *ret_last = end - at >= 2 && memcmp(at, "--", 2) == 0;
+    if (!*ret_last) {
+        while (at < end && (*at == ' ' || *at == '\t'))
+            at++;
+        if (end - at < 2 || memcmp(at, "\r\n", 2) != 0)
+            return false;
+    }
+    *ret_after = at + 2;
+    return true;
+}
+
+/* The next delimiter at or behind `at`, NULL when there is none. */
 static const char *find_delimiter(const char *at, const char *end, const char *delimiter, const char **ret_after, bool *ret_last)
 {
     size_t n = strlen(delimiter);
     for (;;) {
         const char *found = memmem(at, (size_t)(end - at), delimiter, n);
-        if (found == NULL)
-            return NULL;
-        const char *after = found + n;
-        *ret_last = end - after >= 2 && memcmp(after, "--", 2) == 0;
-        if (*ret_last) {
-            *ret_after = after + 2;
+        if (found == NULL || delimiter_ends(found + n, end, ret_after, ret_last))
             return found;
-        }
-        while (after < end && (*after == ' ' || *after == '\t'))
-            after++;
-        if (end - after >= 2 && memcmp(after, "\r\n", 2) == 0) {
-            *ret_after = after + 2;
-            return found;
-        }
-        at = found + 2; /* a longer text that begins like the delimiter */
+        at = found + 2;
     }
 }
 
@@ -236,20 +238,13 @@ mu_err mu_form_multipart(mu_arena *arena, const char *content_type, const char *
     if (delimiter == NULL)
         return malformed(problem, "error.form.boundary", "");
     json_t *form = mu_json_own(arena, json_object());
-    const char *at = body, *end = body + n, *after;
+    const char *at, *end = body + n, *after = body;
     bool last = false;
     size_t skip = strlen(delimiter) - 2;
-    if (n >= skip && memcmp(body, delimiter + 2, skip) == 0) { /* the first one has no line end before it */
-        after = body + skip;
-        last = end - after >= 2 && memcmp(after, "--", 2) == 0;
-        if (!last && (end - after < 2 || memcmp(after, "\r\n", 2) != 0))
-            return malformed(problem, "error.form.boundary", "");
-        at = after + 2;
-    } else {
-        if (find_delimiter(body, end, delimiter, &after, &last) == NULL)
-            return malformed(problem, "error.form.boundary", "");
-        at = after;
-    }
+    bool first = n >= skip && memcmp(body, delimiter + 2, skip) == 0; /* the first one has no line end before it */
+    if (!(first && delimiter_ends(body + skip, end, &after, &last)) && find_delimiter(body, end, delimiter, &after, &last) == NULL)
+        return malformed(problem, "error.form.boundary", "");
+    at = after;
     for (unsigned fields = 0; !last; ) {
         if (++fields > MU_FORM_FIELDS_MAX)
             return too_many(problem);
