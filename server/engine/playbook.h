@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 #include "base.h"
-#include "yaml.h"
+#include "mu_yaml.h"
 
 #define MU_PLAYBOOK_FORMAT   "muster/1"
 #define MU_PLAYBOOK_BYTES    (1024u * 1024u)   /* of the source text */

@@ -1,0 +1,72 @@
+/* What a playbook names outside itself, for whoever publishes or starts it. */
+#include "model.h"
+
+#include <string.h>
+
+#include "json.h"
+#include "str.h"
+
+static void
+add_once(json_t *list, const char *text)
+{
+    size_t i;
+    json_t *one;
+
+    if (text == NULL)
+        return;
+    json_array_foreach(list, i, one)
+        if (mu_same(json_string_value(one), text))
+            return;
+    json_array_append_new(list, json_string(text));
+}
+
+static void
+receivers(json_t *needs, const mu_node *node)
+{
+    static const struct { const char *prefix, *list; } kinds[] = { { "group.", "groups" }, { "user.", "users" }, { "contact.", "contacts" } };
+    const json_t *ref;
+    size_t i, j;
+
+    json_array_foreach(json_object_get(node->json, "to"), i, ref)
+        for (j = 0; j < MU_COUNT(kinds); j++)
+            if (json_is_string(ref) && mu_starts(json_string_value(ref), kinds[j].prefix))
+                add_once(json_object_get(needs, kinds[j].list), json_string_value(ref) + strlen(kinds[j].prefix));
+    json_array_foreach(json_object_get(node->json, "via"), i, ref)
+        add_once(json_object_get(needs, "channels"), json_string_value(ref));
+}
+
+static json_t *
+var_row(const mu_playbook *pb, const mu_var *var)
+{
+    const json_t *json = json_object_get(json_object_get(pb->doc, "vars"), var->name);
+    bool required = var->initial == NULL && (mu_same(var->from, "trigger") || mu_same(var->from, "form"));
+    json_t *row = json_pack("{s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:b}", "name", var->name, "type", json_object_get(json, "type"),
+        "title", json_object_get(json, "title"), "from", json_object_get(json, "from"), "values", json_object_get(json, "values"),
+        "default", var->secret ? NULL : json_object_get(json, "default"), "required", required);
+
+    return row;
+}
+
+json_t *
+mu_playbook_needs(mu_arena *arena, const mu_playbook *pb)
+{
+    static const char *const lists[] = { "groups", "users", "contacts", "channels", "profiles", "components" };
+    json_t *needs = mu_json_own(arena, json_object()), *vars = json_array();
+
+    json_object_set_new(needs, "roles", pb->roles == NULL ? json_object() : json_incref((json_t *)(uintptr_t)pb->roles));
+    for (size_t i = 0; i < MU_COUNT(lists); i++)
+        json_object_set_new(needs, lists[i], json_array());
+    for (size_t i = 0; i < pb->node_count; i++) {
+        const mu_node *node = pb->nodes[i];
+        if (node->kind == MU_K_NOTIFY)
+            receivers(needs, node);
+        if (node->kind == MU_K_REPORT)
+            add_once(json_object_get(needs, "profiles"), mu_json_str(node->json, "profile"));
+        if (node->kind == MU_K_STATUS)
+            add_once(json_object_get(needs, "components"), mu_json_str(node->json, "component"));
+    }
+    json_object_set_new(needs, "vars", vars);
+    for (size_t i = 0; i < pb->var_count; i++)
+        json_array_append_new(vars, var_row(pb, &pb->vars[i]));
+    return needs;
+}

@@ -1,0 +1,212 @@
+/* The commander's powers. Each needs a reason; some need a second person; each is refused when it is meaningless. */
+#include "motion.h"
+
+#include <string.h>
+
+#include "json.h"
+#include "str.h"
+
+static bool
+may_command(mu_motion *m)
+{
+    if (!mu_is_commander(m))
+        return mu_refuse(m, "forbidden", "error.run.commander", "");
+    return mu_reason(m);
+}
+
+static bool
+must_be_open(mu_motion *m, const mu_inst *inst)
+{
+    return mu_inst_open(inst) || mu_refuse(m, "conflict", "error.run.step_closed", "");
+}
+
+bool
+mu_on_skip(mu_motion *m, mu_inst *inst)
+{
+    bool two = (inst->node->critical || inst->node->kind == MU_K_REPORT) && !mu_same(mu_run_mode(m), "rehearsal");
+
+    if (!may_command(m) || !must_be_open(m, inst))
+        return false;
+    if (two && !mu_second_person(m, inst, "skip"))
+        return m->refusal == NULL;
+    json_object_set_new(inst->rec, "by", mu_person(m->actor));
+    mu_close(m, inst, "skipped", "by", NULL, true);
+    return true;
+}
+
+bool
+mu_on_override(mu_motion *m, mu_inst *inst)
+{
+    if (!may_command(m) || !must_be_open(m, inst))
+        return false;
+    json_object_set_new(inst->rec, "by", mu_person(m->actor));
+    mu_close(m, inst, "overridden", "by", NULL, true);
+    return true;
+}
+
+bool
+mu_on_override_var(mu_motion *m)
+{
+    const char *name = mu_json_str(m->data, "var");
+    const mu_var *var = name == NULL ? NULL : mu_var_find(m->pb, name);
+    mu_value value;
+
+    if (!may_command(m))
+        return false;
+    if (var == NULL)
+        return mu_refuse(m, "invalid", "error.run.var", "/var");
+    if (var->constant)
+        return mu_refuse(m, "conflict", "error.run.constant", "/var");
+    if (!mu_value_from_json(m->arena, json_object_get(m->data, "value"), &var->type, &value))
+        return mu_refuse(m, "invalid", "error.run.value", "/value");
+    mu_var_set(m, NULL, var, &value);
+    return true;
+}
+
+bool
+mu_on_retry(mu_motion *m, mu_inst *inst)
+{
+    static const char *const forget[] = { "asks", "error", "missed", "esc", "told", "branch", "joined" };
+    int64_t attempt = mu_json_int(inst->rec, "n", 1) + 1;
+
+    if (!may_command(m) || !must_be_open(m, inst))
+        return false;
+    if (!mu_json_bool(inst->rec, "asks", false))
+        return mu_refuse(m, "conflict", "error.run.not_failed", "");
+    if (attempt > MU_OCCURRENCES)
+        return mu_refuse(m, "conflict", "error.run.bounds", "");
+    for (size_t i = 0; i < MU_COUNT(forget); i++)
+        json_object_del(inst->rec, forget[i]);
+    json_object_set_new(inst->rec, "n", json_integer(attempt));
+    mu_dirty(m, inst);
+    mu_dirty_below(m, inst->node);
+    if (mu_json_bool(m->data, "anew", false))     /* a new key: the receivers will see it as another message */
+        json_object_set_new(inst->rec, "anew", json_integer(attempt));
+    if (mu_run_paused(m))
+        mu_set_status(m, inst, "ready");
+    else
+        mu_begin(m, inst);
+    return true;
+}
+
+bool
+mu_on_reopen(mu_motion *m, mu_inst *inst)
+{
+    static const char *const kept[] = { "items", "ev", "up" };
+    json_t *counts = json_object_get(m->state, "occ");
+    int64_t occ = mu_json_int(counts, inst->node->path, 0);
+    mu_inst last = mu_inst_get(m, inst->node, occ), made;
+
+    if (!may_command(m))
+        return false;
+    if (!mu_kind_person(inst->node->kind))
+        return mu_refuse(m, "conflict", "error.run.wrong_kind", "");
+    if (mu_inst_open(&last) || mu_inst_open(inst))
+        return mu_refuse(m, "conflict", "error.run.still_open", "");
+    if (occ >= MU_OCCURRENCES)
+        return mu_refuse(m, "conflict", "error.run.bounds", "");
+    made = (mu_inst){ .node = inst->node, .occ = occ + 1, .key = mu_key(m->arena, inst->node->path, occ + 1), .rec = json_object() };
+    json_object_set_new(counts, inst->node->path, json_integer(made.occ));
+    json_object_set_new(m->steps, made.key, made.rec);
+    for (size_t i = 0; i < MU_COUNT(kept); i++)
+        if (json_object_get(last.rec, kept[i]) != NULL)
+            json_object_set_new(made.rec, kept[i], json_deep_copy(json_object_get(last.rec, kept[i])));
+    json_object_set_new(made.rec, "n", json_integer(1));
+    json_object_set_new(made.rec, "detached", json_true());    /* later steps stay as they are */
+    mu_begin(m, &made);
+    return true;
+}
+
+bool
+mu_on_pause(mu_motion *m)
+{
+    if (!may_command(m))
+        return false;
+    if (mu_run_paused(m))
+        return mu_refuse(m, "conflict", "error.run.paused", "");
+    json_object_set_new(m->state, "status", json_string("paused"));
+    mu_log_event(m, "run_paused", NULL, NULL);
+    return true;
+}
+
+static void
+start_ready(mu_motion *m, mu_inst inst, void *closure)
+{
+    (void)closure;
+    if (mu_inst_open(&inst) && mu_is_status(&inst, "ready") && !mu_run_over(m))
+        mu_begin(m, &inst);
+}
+
+bool
+mu_on_resume(mu_motion *m)
+{
+    if (!may_command(m))
+        return false;
+    if (!mu_run_paused(m))
+        return mu_refuse(m, "conflict", "error.run.not_paused", "");
+    json_object_set_new(m->state, "status", json_string("running"));
+    mu_log_event(m, "run_resumed", NULL, NULL);
+    mu_inst_each(m, start_ready, NULL);
+    return true;
+}
+
+bool
+mu_on_severity(mu_motion *m)
+{
+    const char *severity = mu_json_str(m->data, "severity");
+
+    if (severity == NULL || strlen(severity) > 16)
+        return mu_refuse(m, "invalid", "error.required", "/severity");
+    if (!may_command(m))
+        return false;
+    json_object_set_new(json_object_get(m->state, "run"), "severity", json_string(severity));
+    return true;
+}
+
+bool
+mu_on_role_filled(mu_motion *m)
+{
+    const char *role = mu_json_str(m->data, "role");
+    const json_t *people = json_object_get(m->data, "people"), *person;
+    bool system = mu_same(mu_json_str(m->actor, "kind"), "system");
+    json_t *members;
+    size_t i;
+
+    if (!system && !mu_is_commander(m))
+        return mu_refuse(m, "forbidden", "error.run.commander", "");
+    if (role == NULL || !mu_role_known(m->pb, role))
+        return mu_refuse(m, "invalid", "error.run.unknown_role", "/role");
+    if (!json_is_array(people) || json_array_size(people) > 100)
+        return mu_refuse(m, "invalid", "error.required", "/people");
+    members = mu_json_own(m->arena, json_array());
+    json_array_foreach(people, i, person) {
+        if (mu_json_str(person, "id") == NULL)
+            return mu_refuse(m, "invalid", "error.required", mu_pointer_at(m->arena, "/people", i));
+        json_array_append_new(members, json_pack("{s:s, s:O?}", "id", mu_json_str(person, "id"), "name", json_object_get(person, "name")));
+    }
+    json_object_set(json_object_get(m->state, "roles"), role, members);
+    return true;
+}
+
+bool
+mu_on_note(mu_motion *m)
+{
+    const char *text = mu_json_str(m->data, "text");
+
+    if (text == NULL || *text == '\0')
+        return mu_refuse(m, "invalid", "error.required", "/text");
+    if (strlen(text) > 20000)
+        return mu_refuse(m, "invalid", "error.run.value", "/text");
+    return true;
+}
+
+bool
+mu_on_abort(mu_motion *m)
+{
+    if (!may_command(m))
+        return false;
+    if (mu_same(mu_run_mode(m), "real") && !mu_second_person(m, NULL, "abort"))
+        return m->refusal == NULL;
+    mu_end_run(m, "aborted", "aborted");
+    return true;
+}
