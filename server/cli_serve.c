@@ -21,6 +21,7 @@
 #include "conf.h"
 #include "crypto.h"
 #include "http.h"
+#include "json.h"
 #include "log.h"
 #include "migrate.h"
 #include "str.h"
@@ -211,9 +212,30 @@ static void stop_child(server *s, kept_child *child)
 
 /* ---- the database ---- */
 
+/* The database's copy of what the options say about the site: SQL makes the public page and the mails. */
+static mu_err keep_site(mu_tx *tx, void *closure)
+{
+    mu_arena *arena = mu_tx_arena(tx);
+    const char *url = mu_conf_text(MU_CONF_HTTP_PUBLIC_URL), *name = mu_conf_text(MU_CONF_SITE_NAME);
+    const mu_rows *rows;
+
+    (void)closure;
+    if (url[0] == '\0')
+        url = mu_printf(arena, "http://%s:%s", mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_conf_text(MU_CONF_HTTP_PORT));
+    json_t *site = mu_json_own(arena, json_pack("{s:s, s:s, s:s, s:s}", "public_url", url, "site_name", name, "time_zone", mu_conf_text(MU_CONF_SITE_TIME_ZONE),
+                                                "language", mu_conf_text(MU_CONF_SITE_LANGUAGE)));
+    if (site == NULL)
+        return mu_failf(mu_tx_problem(tx), MU_INVALID, "site.name or http.public_url is not UTF-8");
+    return mu_query(tx, Q_settings_configured, ARGS(mu_json_text(arena, site)), &rows);
+}
+
 static mu_err settle_schema(const char *url, bool migrate, mu_problem *problem)
 {
-    return migrate ? mu_migrate(url, false, problem) : mu_migrate_check(url, problem);
+    TRY(migrate ? mu_migrate(url, false, problem) : mu_migrate_check(url, problem));
+    mu_db *db = mu_db_new(url, "muster");
+    const mu_err err = mu_tx_run(db, problem->arena, problem, keep_site, NULL);
+    mu_db_close(db);
+    return err;
 }
 
 static void *watch_schema(void *object)

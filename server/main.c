@@ -44,9 +44,9 @@ static void print_commands(FILE *out)
 
     fprintf(out, "%s muster COMMAND [--SECTION.NAME=VALUE]...\n\n", zh ? "用法：" : "usage:");
     for (size_t i = 0; i < MU_COUNT(commands); i++) {
-        char left[64];
+        char left[96];
         snprintf(left, sizeof left, "%s %s", commands[i].words, commands[i].arguments);
-        fprintf(out, "  %-44s %s\n", left, zh ? commands[i].zh : commands[i].en);
+        fprintf(out, "  %-68s %s\n", left, zh ? commands[i].zh : commands[i].en);
     }
 }
 
