@@ -276,7 +276,7 @@ static bool render(const char *text, size_t n, mu_buf *out, bool html)
                                   | MD_FLAG_NOINDENTEDCODEBLOCKS,
                          .enter_block = enter_block, .leave_block = leave_block, .enter_span = enter_span,
                          .leave_span = leave_span, .text = add_text };
-    bool fine = md_parse(text, (MD_SIZE)n, &parser, w) == 0;
+    bool fine = md_parse(text, (MD_SIZE)n, &parser, w) == 0 && !out->over; /* md4c forgets a stop inside a paragraph */
     free(w);
     return fine;
 }
