@@ -128,7 +128,7 @@ static mu_err apply_method(mu_req *rq)
 /* A row that answers outside /api/v1 has one path for both faces: what was sent decides. */
 static void choose_root_face(mu_req *rq, body_kind kind)
 {
-    if ((rq->route->flags & MU_R_ROOT) == 0 || rq->face == MU_FACE_JSON)
+    if (rq->route == NULL || (rq->route->flags & MU_R_ROOT) == 0 || rq->face == MU_FACE_JSON)
         return;
     rq->root = true;
     if ((rq->route->flags & MU_R_JSON_ONLY) != 0 || rq->route->page[0] == '\0' || kind == BODY_JSON || (rq->route->method != MU_GET && kind == BODY_OTHER))
@@ -146,7 +146,7 @@ static mu_err read_body(mu_req *rq, body_kind kind)
         rq->body_raw = mu_json_own(rq->arena, json_object());
         return MU_OK;
     case BODY_JSON:
-        if (rq->face == MU_FACE_PAGE && rq->route != NULL && (rq->route->flags & MU_R_ROOT) == 0)
+        if (rq->face == MU_FACE_PAGE)
             return mu_fail(&rq->problem, wrong, NULL, "error.media_type", NULL);
         return mu_json_parse(rq->arena, rq->bytes, rq->bytes_n, &rq->problem, &rq->body_raw);
     case BODY_FORM:
@@ -164,10 +164,10 @@ mu_err mu_input_read(mu_req *rq)
 {
     const body_kind kind = kind_of(rq);
 
+    choose_root_face(rq, kind);
     if (rq->method != MU_GET)
         TRY(read_body(rq, kind));
     TRY(apply_method(rq));
-    choose_root_face(rq, kind);
     if (rq->method != MU_GET && kind == BODY_MULTIPART && (rq->route->flags & MU_R_MULTIPART) == 0)
         return mu_fail(&rq->problem, MU_MEDIA_TYPE, NULL, "error.media_type", NULL);
     if (rq->method != MU_GET && kind == BODY_JSON && rq->face == MU_FACE_PAGE)

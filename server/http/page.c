@@ -222,7 +222,8 @@ json_t *mu_page_ui(mu_req *rq)
     set_text(ui, "route", route);
     json_object_set_new(ui, "is", one_true(route));
     set_text(ui, "request_id", rq->id);
-    set_text(ui, "now", mu_time_format(rq->arena, mu_wall_now()));
+    snprintf(rq->now, sizeof rq->now, "%s", mu_time_format(rq->arena, mu_wall_now()));
+    set_text(ui, "now", rq->now);
     set_text(ui, "site_name", mu_conf_text(MU_CONF_SITE_NAME));
     set_text(ui, "theme", theme_of(rq));
     json_object_set(ui, "assets", mu_page_assets());

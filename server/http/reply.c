@@ -70,7 +70,7 @@ static void apply_etag(mu_req *rq, const char *etag)
 /* A page carries values that are new each time it is made; they are left out, or no page would ever be the same again. */
 static char *page_etag(mu_req *rq, const char *text, size_t n)
 {
-    const char *const fresh[] = { rq->fresh_key, rq->id };
+    const char *const fresh[] = { rq->fresh_key, rq->id, rq->now };
     char *copy = mu_alloc(rq->arena, n + 1);
 
     memcpy(copy, text, n);
@@ -419,6 +419,7 @@ static void problem_page(mu_req *rq)
     json_object_set_new(error, "request_id", json_string(rq->id));
     json_object_set_new(model, "error", error);
     json_object_set_new(model, "ui", mu_page_ui(rq));
+    json_object_set_new(json_object_get(model, "ui"), "route", json_string(missing ? "notfound" : "error"));
     if (rq->me != NULL)
         json_object_set_new(model, "me", me_of(rq));
     if (!mu_page_exists("error") || render(rq, missing ? "notfound" : "error", model, status) != MU_OK)

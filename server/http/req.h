@@ -83,7 +83,7 @@ struct mu_req {
     const char *param_names[MU_PARAMS_MAX], *param_values[MU_PARAMS_MAX];
 
     const char *language, *part, *key, *etag_in, *form_token, *method_word;
-    char        fresh_key[40];
+    char        fresh_key[40], now[40];
     json_t     *given;          /* query string or form as given (borrowed by the arena), hidden names taken out */
     json_t     *form;           /* what was posted, for showing it again */
     json_t     *query, *body;   /* checked */

@@ -383,7 +383,7 @@ static void refresh(mu_db *db)
         take_good(arena, text);
         return;
     }
-    mu_log(MU_LOG_DEBUG, "status.refresh", "code=%s detail=\"%s\"", mu_err_code(problem.code), problem.detail != NULL ? problem.detail : "");
+    mu_log(status.stale ? MU_LOG_DEBUG : MU_LOG_WARN, "status.refresh", "code=%s detail=\"%s\"", mu_err_code(problem.code), problem.detail != NULL ? problem.detail : "");
     if (status.good_ms == 0 || mu_monotonic_ms() - status.good_ms > STALE_MS)
         show_stale(arena);
 }
@@ -423,7 +423,8 @@ static void *refresher(void *unused)
     (void)unused;
     MU_CLEAN(mu_arena_freep) mu_arena *arena = mu_arena_new(64u << 20);
     status.document = read_snapshot(status.folder);
-    show_stale(arena);
+    if (status.document != NULL)
+        show_stale(arena);   /* something at once; the database is asked next */
     db = mu_db_new(mu_setup.url, "muster status");
     do
         refresh(db);
