@@ -113,7 +113,7 @@ on_answer(void *closure, const mu_fetch_answer *answer)
     const char *detail = answer->error;
 
     if (answer->outcome == MU_FETCH_ANSWERED && outcome != MU_OUT_SENT)
-        detail = answer->body;
+        detail = answer->status / 100 == 3 ? "redirects are not followed" : answer->body;
     record(l, j->row, outcome, answer->status, outcome == MU_OUT_SENT ? "" : detail, answer->ms, answer->retry_after, answer->status == 0 && answer->sent, gone);
     release(j->batch);
 }
