@@ -2,6 +2,7 @@
 #ifndef MU_CLI_H
 #define MU_CLI_H
 
+#include <stdio.h>
 #include "base.h"
 #include "cluster.h"
 #include "db.h"
@@ -29,6 +30,8 @@ mu_err mu_cli_locate(mu_cli *cli);
 /* mu_cli_locate() and, for the private cluster, starts it. mu_cli_end() stops it again when it was started here. */
 mu_err mu_cli_database(mu_cli *cli);
 void   mu_cli_end(mu_cli *cli);
+/* The words of a key in the operator's language, {placeholders} filled by `value`; the key itself when there are none. */
+void   mu_cli_words(FILE *out, const char *key, const char *(*value)(const void *closure, const char *name), const void *closure);
 /* Says on standard error what went wrong, and returns MU_CLI_FAILED (MU_CLI_OK for MU_OK). */
 int    mu_cli_report(mu_cli *cli, mu_err err);
 /* Says how the command is used, and returns MU_CLI_USAGE. */

@@ -1,7 +1,6 @@
 /* muster check …, playbook check, report check, audit verify, manual, version: nothing here changes anything. */
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 #include "cli.h"
 #include "conf.h"
 #include "json.h"
@@ -9,28 +8,10 @@
 #include "profile.h"
 #include "str.h"
 #include "version.h"
-#include "words.h"
 
-/* The words of a key in the operator's language, {placeholders} filled in. */
-static void print_words(const char *key, const json_t *args)
+static const char *member(const void *closure, const char *name)
 {
-    const char *lang = mu_same(mu_conf_text(MU_CONF_SITE_LANGUAGE), "en") ? "en" : "zh", *text = key != NULL ? mu_word(lang, key) : NULL;
-
-    if (text == NULL)
-        text = key != NULL ? key : "";
-    while (*text != '\0') {
-        const char *end = *text == '{' ? strchr(text, '}') : NULL;
-        char name[64];
-        if (end == NULL || (size_t)(end - text) >= sizeof name) {
-            putchar(*text++);
-            continue;
-        }
-        memcpy(name, text + 1, (size_t)(end - text) - 1);
-        name[end - text - 1] = '\0';
-        const char *value = mu_json_str(args, name);
-        fputs(value != NULL ? value : "", stdout);
-        text = end + 1;
-    }
+    return mu_json_str(closure, name);
 }
 
 int mu_cmd_playbook_check(mu_cli *cli)
@@ -54,7 +35,7 @@ int mu_cmd_playbook_check(mu_cli *cli)
         json_array_foreach(list, k, finding) {
             printf("%s:%lld:%lld: %s %s: ", cli->argv[i], (long long)mu_json_int(finding, "line", 0), (long long)mu_json_int(finding, "column", 0),
                    mu_json_str(finding, "level"), mu_json_str(finding, "id"));
-            print_words(mu_json_str(finding, "message"), mu_json_at(finding, "args"));
+            mu_cli_words(stdout, mu_json_str(finding, "message"), member, mu_json_at(finding, "args"));
             putchar('\n');
         }
         errors += checked != MU_OK ? 1 : 0;

@@ -30,7 +30,7 @@
 
 #define RESTART_FIRST_MS 1000
 #define RESTART_MOST_MS 30000
-#define CLUSTER_LOOK_MS 10000
+#define CLUSTER_LOOK_MS 2000
 #define CHILD_STOP_MS 10000
 
 extern char **environ;
@@ -43,8 +43,6 @@ typedef struct {
     unsigned failures;
 } kept_child;
 
-enum { SCHEMA_UNKNOWN, SCHEMA_GOOD, SCHEMA_BAD };
-
 typedef struct {
     mu_cli *cli;
     int signals, timer;
@@ -52,11 +50,10 @@ typedef struct {
     int64_t cluster_look;
     bool migrate;
     bool stop;
-    int status;
     /* The look at a database that was away at the start. */
     pthread_t gate;
     bool gate_runs;
-    atomic_int schema;
+    atomic_bool ready;         /* the schema is ours: the workers may run */
     atomic_bool gate_stop;
     int gate_wake;
 } server;
@@ -78,7 +75,7 @@ static void notify_manager(const char *state)
     if (path[0] == '@')
         to.sun_path[0] = '\0';
     if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-        mu_log(MU_LOG_WARN, "serve.notify", "error=\"%s\"", strerror(errno));
+        mu_log(MU_LOG_WARN, "serve.notify", "error=%s", strerror(errno));
     close(fd);
 }
 
@@ -154,7 +151,7 @@ static void spawn(server *s, kept_child *child)
     child->pid = pid > 0 ? pid : 0;
     child->started = mu_monotonic_ms();
     if (pid < 0)
-        mu_log(MU_LOG_ERROR, "serve.child", "name=%s error=\"%s\"", child->words[0], strerror(errno));
+        mu_log(MU_LOG_ERROR, "serve.child", "name=%s error=%s", child->words[0], strerror(errno));
     else
         mu_log(MU_LOG_INFO, "serve.child", "name=%s pid=%d", child->words[0], (int)pid);
     mu_arena_reset(s->cli->arena, mark);
@@ -238,28 +235,29 @@ static mu_err settle_schema(const char *url, bool migrate, mu_problem *problem)
     return err;
 }
 
+/* Until the database is there and its schema ours. We serve meanwhile: the status page comes from disk. A schema that is not ours
+ * is said once and looked at again, for somebody will run the migration. */
 static void *watch_schema(void *object)
 {
     server *s = object;
-    bool away = true;
+    mu_err told = MU_UNAVAILABLE;
 
-    while (away && !atomic_load(&s->gate_stop)) {
+    while (!atomic_load(&s->gate_stop)) {
         mu_arena *arena = mu_arena_new(0);
         mu_problem problem = { .arena = arena };
         const mu_err err = settle_schema(s->cli->direct_url, s->migrate, &problem);
-        away = err == MU_UNAVAILABLE;
-        if (err == MU_OK) {
+        if (err == MU_OK)
             mu_log(MU_LOG_INFO, "serve.database", "state=ready");
-            atomic_store(&s->schema, SCHEMA_GOOD);
-        } else if (!away) {
-            mu_log(MU_LOG_ERROR, "serve.schema", "error=\"%s\"", problem.detail != NULL ? problem.detail : mu_err_code(err));
-            atomic_store(&s->schema, SCHEMA_BAD);
-        }
+        else if (err != told && err != MU_UNAVAILABLE)
+            mu_log(MU_LOG_ERROR, "serve.schema", "error=%s", problem.detail != NULL ? problem.detail : mu_err_code(err));
+        told = err;
         mu_arena_free(arena);
-        if (away) {
-            struct pollfd fd = { .fd = s->gate_wake, .events = POLLIN };
-            (void)poll(&fd, 1, 1000);
+        if (err == MU_OK) {
+            atomic_store(&s->ready, true);
+            return NULL;
         }
+        struct pollfd fd = { .fd = s->gate_wake, .events = POLLIN };
+        (void)poll(&fd, 1, 1000);
     }
     return NULL;
 }
@@ -281,11 +279,11 @@ static mu_err open_database(server *s)
         if (err != MU_OK && err != MU_UNAVAILABLE)
             return err;
         if (err == MU_OK) {
-            atomic_store(&s->schema, SCHEMA_GOOD);
+            atomic_store(&s->ready, true);
             return MU_OK;
         }
     }
-    mu_log(MU_LOG_WARN, "serve.database", "state=away error=\"%s\"", cli->problem.detail != NULL ? cli->problem.detail : "");
+    mu_log(MU_LOG_WARN, "serve.database", "state=away error=%s", cli->problem.detail != NULL ? cli->problem.detail : "");
     cli->problem = (mu_problem){ .arena = cli->arena };
     s->gate_runs = pthread_create(&s->gate, NULL, watch_schema, s) == 0;
     return s->gate_runs ? MU_OK : mu_failf(&cli->problem, MU_INTERNAL, "no thread");
@@ -309,11 +307,7 @@ static void tick(server *s)
     mu_http_tick();
     notify_manager("WATCHDOG=1");
     look_after_cluster(s, now);
-    if (atomic_load(&s->schema) == SCHEMA_BAD) {
-        s->stop = true;
-        s->status = MU_CLI_FAILED;
-    }
-    if (atomic_load(&s->schema) == SCHEMA_GOOD && mu_conf_bool(MU_CONF_WORK_CHILD) && s->work.pid == 0 && now >= s->work.next)
+    if (atomic_load(&s->ready) && mu_conf_bool(MU_CONF_WORK_CHILD) && s->work.pid == 0 && now >= s->work.next)
         spawn(s, &s->work);
 }
 
@@ -360,7 +354,7 @@ static void write_whereabouts(const mu_cli *cli, bool there)
         return;
     fprintf(out, "%d http://%s:%d\n", (int)getpid(), mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_http_port());
     if (fclose(out) == 0 && rename(fresh, path) != 0)
-        mu_log(MU_LOG_WARN, "serve.whereabouts", "error=\"%s\"", strerror(errno));
+        mu_log(MU_LOG_WARN, "serve.whereabouts", "error=%s", strerror(errno));
 }
 
 static bool open_descriptors(server *s)
@@ -391,7 +385,7 @@ static void stop_all(server *s)
     if (s->gate_runs) {
         atomic_store(&s->gate_stop, true);
         if (write(s->gate_wake, &one, sizeof one) < 0)
-            mu_log(MU_LOG_WARN, "serve.stop", "error=\"%s\"", strerror(errno));
+            mu_log(MU_LOG_WARN, "serve.stop", "error=%s", strerror(errno));
         pthread_join(s->gate, NULL);
     }
     write_whereabouts(s->cli, false);
@@ -427,7 +421,7 @@ int mu_cmd_serve(mu_cli *cli)
     notify_manager("READY=1");
     loop(&s);
     stop_all(&s);
-    return s.status;
+    return MU_CLI_OK;
 }
 
 int mu_cmd_work(mu_cli *cli)

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "mail.h"
 #include "str.h"
+#include "words.h"
 
 static const struct { const char *words, *arguments; int (*run)(mu_cli *cli); const char *zh, *en; } commands[] = {
 #define CMD(words, arguments, function, zh, en) { words, arguments, function, zh, en },
@@ -77,6 +78,36 @@ bool mu_cli_flag(mu_cli *cli, const char *word)
     return false;
 }
 
+void mu_cli_words(FILE *out, const char *key, const char *(*value)(const void *closure, const char *name), const void *closure)
+{
+    const char *lang = chinese() ? "zh" : "en", *text = key != NULL ? mu_word(lang, key) : NULL;
+
+    if (text == NULL)
+        text = key != NULL ? key : "";
+    while (*text != '\0') {
+        const char *end = *text == '{' ? strchr(text, '}') : NULL;
+        char name[64];
+        if (end == NULL || (size_t)(end - text) >= sizeof name) {
+            fputc(*text++, out);
+            continue;
+        }
+        snprintf(name, sizeof name, "%.*s", (int)(end - text - 1), text + 1);
+        const char *found = value(closure, name);
+        fputs(found != NULL ? found : "", out);
+        text = end + 1;
+    }
+}
+
+static const char *fault_arg(const void *closure, const char *name)
+{
+    const mu_fault *fault = closure;
+
+    for (size_t i = 0; fault->args != NULL && fault->args[i] != NULL; i += 2)
+        if (mu_same(fault->args[i], name))
+            return fault->args[i + 1];
+    return NULL;
+}
+
 int mu_cli_report(mu_cli *cli, mu_err err)
 {
     const mu_problem *problem = &cli->problem;
@@ -85,8 +116,11 @@ int mu_cli_report(mu_cli *cli, mu_err err)
         return MU_CLI_OK;
     if (problem->detail != NULL)
         fprintf(stderr, "muster: %s\n", problem->detail);
-    for (const mu_fault *fault = problem->first; fault != NULL; fault = fault->next)
-        fprintf(stderr, "muster: %s %s\n", fault->pointer, fault->key != NULL ? fault->key : mu_err_code(err));
+    for (const mu_fault *fault = problem->detail == NULL ? problem->first : NULL; fault != NULL; fault = fault->next) {
+        fprintf(stderr, "muster: %s%s", fault->pointer, fault->pointer[0] != '\0' ? " " : "");
+        mu_cli_words(stderr, fault->key != NULL ? fault->key : mu_err_code(err), fault_arg, fault);
+        fputc('\n', stderr);
+    }
     if (problem->detail == NULL && problem->first == NULL)
         fprintf(stderr, "muster: %s\n", mu_err_code(err));
     return MU_CLI_FAILED;
@@ -156,7 +190,7 @@ bool mu_cli_prepare(void)
 
     umask(077);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
-        mu_log(MU_LOG_WARN, "start.limits", "error=\"%s\"", strerror(errno));
+        mu_log(MU_LOG_WARN, "start.limits", "error=%s", strerror(errno));
     raise_limit(RLIMIT_NOFILE, 65536);
     signal(SIGPIPE, SIG_IGN);
     json_object_seed(0);

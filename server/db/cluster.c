@@ -215,7 +215,7 @@ static int run(const mu_cluster *c, char *const argv[])
         return -1;
     const struct passwd *pw = user_of(c);
     if (geteuid() == 0 && pw != NULL && fchown(log, pw->pw_uid, pw->pw_gid) != 0)
-        mu_log(MU_LOG_WARN, "cluster.log", "error=\"%s\"", strerror(errno));
+        mu_log(MU_LOG_WARN, "cluster.log", "error=%s", strerror(errno));
     const pid_t pid = fork();
     if (pid == 0)
         child(c, argv, log);
@@ -398,7 +398,7 @@ mu_err mu_cluster_start(mu_cluster *c, bool *ret_started, mu_problem *problem)
         char *slash = strrchr(path, '/');
         *slash = '\0';
         if (chmod(path, 0711) != 0)
-            mu_log(MU_LOG_WARN, "cluster.data", "error=\"%s\"", strerror(errno));
+            mu_log(MU_LOG_WARN, "cluster.data", "error=%s", strerror(errno));
     }
     while (flock(lock, LOCK_EX) != 0 && errno == EINTR)
         continue;

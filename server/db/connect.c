@@ -8,7 +8,7 @@
 static void on_notice(void *closure, const char *message)
 {
     (void)closure;
-    mu_log(MU_LOG_DEBUG, "db.notice", "text=\"%.*s\"", (int)strcspn(message, "\n"), message);
+    mu_log(MU_LOG_DEBUG, "db.notice", "text=%.*s", (int)strcspn(message, "\n"), message);
 }
 
 PGconn *mu_connect(const char *url, const char *application_name)

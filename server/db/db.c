@@ -118,7 +118,7 @@ static bool connect_now(mu_db *db)
     if (PQstatus(db->conn) != CONNECTION_OK || (!db->pooled && !mu_connect_limits(db->conn))
         || PQsetnonblocking(db->conn, 1) != 0 || PQenterPipelineMode(db->conn) != 1) {
         if (db->failures == 0)
-            mu_log(MU_LOG_WARN, "db.away", "error=\"%s\"", mu_connect_error(db->conn, text, sizeof text));
+            mu_log(MU_LOG_WARN, "db.away", "error=%s", mu_connect_error(db->conn, text, sizeof text));
         disconnect(db);
         back_off(db);
         return false;
@@ -242,7 +242,7 @@ static mu_err record(mu_tx *tx, const PGresult *result, const char *query)
         code = MU_RETRY;
     }
     if (code == MU_INTERNAL)
-        mu_log(MU_LOG_ERROR, "db.error", "query=%s state=%s text=\"%s\"", query, state, text);
+        mu_log(MU_LOG_ERROR, "db.error", "query=%s state=%s text=%s", query, state, text);
     if (constraint != NULL) {
         const char *key = mu_printf(tx->arena, "constraint.%s", constraint);
         if (mu_word("en", key) != NULL)

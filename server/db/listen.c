@@ -211,7 +211,7 @@ static void *listen_thread(void *object)
             attend(l, conn);
         }
         if (!atomic_load(&l->stop) && failures == 0)
-            mu_log(MU_LOG_WARN, "listen.away", "error=\"%s\"", mu_connect_error(conn, text, sizeof text));
+            mu_log(MU_LOG_WARN, "listen.away", "error=%s", mu_connect_error(conn, text, sizeof text));
         PQfinish(conn);
         if (!atomic_load(&l->stop))
             wait_away(l, pause_ms(failures++));
