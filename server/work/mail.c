@@ -41,6 +41,16 @@ mu_mail_outcome_of(int code)
     return MU_MAIL_RETRY;
 }
 
+bool
+mu_smtp_security_of(const char *word, mu_smtp_security *ret)
+{
+    int found = word_index(security_words, MU_COUNT(security_words), word);
+
+    if (found >= 0)
+        *ret = (mu_smtp_security)found;
+    return found >= 0;
+}
+
 mu_err
 mu_mail_server_load(mu_arena *arena, mu_problem *problem, mu_mail_server *ret)
 {

@@ -47,6 +47,9 @@ void mu_mail_send(mu_arena *arena, const mu_mail_server *server, const mu_mail *
  * answered. Not for people. */
 int mu_mail_child(void);
 
+/* none, starttls or tls. */
+bool mu_smtp_security_of(const char *word, mu_smtp_security *ret) MU_MUST;
+
 /* The outcome that a reply code means, by itself. */
 mu_mail_outcome mu_mail_outcome_of(int code);
 

@@ -23,7 +23,6 @@ typedef struct { const char *path; const mu_template *template; } kept;
 
 struct mu_mailer {
     mu_arena   *arena;
-    const char *from, *site, *domain;
     kept       *templates;
     size_t      count;
 };
@@ -70,17 +69,13 @@ keep_template(mu_mailer *mailer, const mu_asset *asset)
 }
 
 mu_mailer *
-mu_mailer_new(const char *from, const char *site)
+mu_mailer_new(void)
 {
     mu_arena *arena = mu_arena_new(32u << 20);
     mu_mailer *mailer = mu_alloc(arena, sizeof *mailer);
-    const char *at = strrchr(from, '@');
     size_t count = 0;
 
     mailer->arena = arena;
-    mailer->from = from;
-    mailer->site = site;
-    mailer->domain = at != NULL ? at + 1 : "localhost";
     for (size_t i = 0; i < mu_assets_count; i++)
         count += mu_starts(mu_assets[i].path, "web/mail/");
     mailer->templates = mu_alloc(arena, sizeof(kept) * (count + 1));
@@ -178,10 +173,10 @@ one_line(mu_arena *arena, const char *text)
 }
 
 mu_err
-mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row, mu_problem *problem, mu_mail *ret)
+mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row, const char *from, mu_problem *problem, mu_mail *ret)
 {
     json_t *model;
-    const char *ref, *thread_of, *subject;
+    const char *ref, *thread_of, *subject, *at = strrchr(from, '@'), *domain = at != NULL ? at + 1 : "localhost";
     char *to;
     MU_BUF_AUTO(out, MESSAGE_MAX);
 
@@ -192,9 +187,9 @@ mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row,
     thread_of = ref != NULL ? lower(arena, ref) : "system";
     subject = text_of(json_object_get(model, "subject"), row->language);
     mu_mime m = {
-        .message_id = mu_printf(arena, "%s.%s@%s", thread_of, row->event_id, mailer->domain),
-        .thread = ref != NULL ? mu_printf(arena, "%s@%s", thread_of, mailer->domain) : NULL,
-        .from = mailer->from, .from_name = mailer->site, .to = to,
+        .message_id = mu_printf(arena, "%s.%s@%s", thread_of, row->event_id, domain),
+        .thread = ref != NULL ? mu_printf(arena, "%s@%s", thread_of, domain) : NULL,
+        .from = from, .from_name = one_line(arena, text_of(mu_json_at(model, "site.name"), row->language)), .to = to,
         .to_name = one_line(arena, text_of(mu_json_at(model, "recipient.name"), row->language)),
         .subject = one_line(arena, ref != NULL ? mu_printf(arena, "[%s] %s", ref, subject) : subject),
         .language = row->language, .drill = !mu_same(row->kind, "incident") && !mu_same(row->kind, "system"),
@@ -207,7 +202,7 @@ mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row,
     if (m.text == NULL)
         m.text = bare_text(arena, model, row->language);
     TRY(mu_mime_write(arena, &m, problem, &out));
-    *ret = (mu_mail){ .from = mailer->from, .to = to, .bytes = mu_strndup(arena, out.at, out.n), .n = out.n };
+    *ret = (mu_mail){ .from = from, .to = to, .bytes = mu_strndup(arena, out.at, out.n), .n = out.n };
     return MU_OK;
 }
 
@@ -218,7 +213,54 @@ typedef struct {
     const mu_mailer *mailer;
     mu_mail_server   server;
     bool             have_server;
+    const char      *from;
 } sender;
+
+static const char *
+given(const char *setting, const char *otherwise)
+{
+    return setting != NULL && setting[0] != '\0' ? setting : otherwise;
+}
+
+/* Settings made on the screen win over the configuration file. A password goes with its user: one from the file is never sent to a
+ * server named on the screen. */
+static void
+overlay(sender *s, mu_arena *arena, const mu_rows *row)
+{
+    const char *host = mu_col(row, "host"), *sealed = mu_col(row, "password_sealed"), *user = mu_col(row, "username");
+    mu_smtp_security security;
+    int64_t port;
+
+    s->from = given(mu_col(row, "sender"), s->from);
+    if (host == NULL || host[0] == '\0')
+        return;
+    s->server.host = host;
+    s->have_server = true;
+    if (mu_col(row, "port") != NULL && mu_parse_int(mu_col(row, "port"), 1, 65535, &port))
+        s->server.port = (int)port;
+    if (mu_col(row, "security") != NULL && mu_smtp_security_of(mu_col(row, "security"), &security))
+        s->server.security = security;
+    s->server.user = user != NULL ? user : "";
+    const char *password = sealed != NULL ? mu_unseal(arena, sealed) : "";
+    s->server.password = password != NULL ? password : "";
+}
+
+static void
+read_server(sender *s, mu_arena *arena)
+{
+    mu_problem problem = { .arena = arena };
+    mu_tx *tx;
+
+    s->have_server = mu_mail_server_load(arena, &problem, &s->server) == MU_OK;
+    s->from = mu_conf_text(MU_CONF_SMTP_FROM);
+    if (mu_tx_begin(s->outbox->db, arena, &problem, &tx) == MU_OK) {
+        int index = mu_tx_queue(tx, Q_setting_mail, NO_ARGS);
+        if (mu_commit(tx) == MU_OK && mu_rows_count(mu_tx_rows(tx, index)) == 1)
+            overlay(s, arena, mu_tx_rows(tx, index));
+    }
+    if (s->from[0] == '\0')
+        s->from = mu_printf(arena, "muster@%s", s->have_server ? s->server.host : "localhost");
+}
 
 /* Decides what becomes of a row without sending it; true when it is to be sent. */
 static bool
@@ -241,7 +283,7 @@ admit(const sender *s, mu_arena *arena, const mu_out_row *row, bool may_go, mu_m
         *result = mu_outbox_result(arena, row, MU_OUT_RETRY, 0, may_go ? "no mail server is configured (smtp.host)" : "lease lost", 0, -1, false);
     else if (row->endpoint_disabled)
         *result = mu_outbox_result(arena, row, MU_OUT_REFUSED, 0, "the endpoint is disabled", 0, -1, false);
-    else if (mu_mailer_write(s->mailer, arena, row, &problem, mail) != MU_OK)
+    else if (mu_mailer_write(s->mailer, arena, row, s->from, &problem, mail) != MU_OK)
         *result = mu_outbox_result(arena, row, MU_OUT_DEAD, 0,
                                    mu_printf(arena, "the message could not be written: %s %s", problem.first != NULL && problem.first->key != NULL ? problem.first->key : "",
                                              problem.first != NULL && problem.first->pointer != NULL ? problem.first->pointer : ""),
@@ -284,10 +326,10 @@ deliver(const sender *s, mu_arena *arena, const mu_out_row *rows, size_t count, 
 
 /* One batch: as much as all sessions take in one wave, so that the lease is longer than the wave. */
 static size_t
-turn(const sender *s, mu_bell *bell)
+turn(sender *s, mu_bell *bell)
 {
     mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(1u << 30);
-    int wave = (s->have_server ? s->server.sessions : 1) * MU_MAIL_PER_SESSION;
+    int wave = (int)mu_conf_int(MU_CONF_SMTP_SESSIONS) * MU_MAIL_PER_SESSION;
     mu_out_row *rows = NULL;
     size_t count = 0;
 
@@ -297,6 +339,7 @@ turn(const sender *s, mu_bell *bell)
     mu_out_result *results = mu_alloc(arena, sizeof *results * count);
     uint64_t seen = 0;
 
+    read_server(s, arena);
     if (mu_outbox_begin(s->outbox, arena, rows, count, may_go) != MU_OK)
         memset(may_go, 0, count);
     deliver(s, arena, rows, count, may_go, results);
@@ -309,19 +352,10 @@ turn(const sender *s, mu_bell *bell)
 void
 mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms)
 {
-    mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(0);
-    mu_problem problem = { .arena = arena };
-    sender s = { .outbox = outbox };
+    mu_mailer *mailer = mu_mailer_new();
+    sender s = { .outbox = outbox, .mailer = mailer };
     uint64_t seen = 0;
-    const char *from = mu_conf_text(MU_CONF_SMTP_FROM);
 
-    if (from[0] == '\0')
-        from = mu_printf(arena, "muster@%s", mu_conf_text(MU_CONF_SMTP_HOST)[0] != '\0' ? mu_conf_text(MU_CONF_SMTP_HOST) : "localhost");
-    mu_mailer *mailer = mu_mailer_new(from, mu_conf_text(MU_CONF_SITE_NAME));
-    s.mailer = mailer;
-    s.have_server = mu_mail_server_load(arena, &problem, &s.server) == MU_OK;
-    if (!s.have_server)
-        mu_log(MU_LOG_WARN, "mail.server", "no mail server is configured (smtp.host): mails wait");
     while (!mu_bell_stopped(bell))
         if (turn(&s, bell) == 0)
             mu_bell_wait(bell, &seen, poll_ms);

@@ -3,6 +3,7 @@
 
 drop function if exists outbox_claim(text, text, int, int, interval, text);
 drop function if exists outbox_model(outbox, text, text);
+drop function if exists outbox_model(outbox, text);
 drop function if exists outbox_event(outbox, text);
 
 -- The identity of one notification for its receiver: the same for every attempt. No dot in it (Standard Webhooks).
@@ -41,10 +42,10 @@ create function outbox_event(o outbox, base text) returns text language sql stab
 $$;
 
 -- What the mail templates are given (server/work/README.md).
-create function outbox_model(o outbox, base text, site text) returns jsonb language sql stable as $$
+create function outbox_model(o outbox, base text) returns jsonb language sql stable as $$
   select jsonb_build_object(
     'lang', o.language, 'kind', o.kind, 'drill', o.kind in ('drill','rehearsal'), 'purpose', o.payload->>'purpose', 'at', iso(o.created_at),
-    'site', jsonb_build_object('name', site, 'url', base), 'recipient', coalesce(o.payload->'recipient', '{}'),
+    'site', jsonb_build_object('name', coalesce(setting_get('site_name'), '"Muster"'), 'url', base), 'recipient', coalesce(o.payload->'recipient', '{}'),
     'incident', outbox_incident(o.payload, base), 'subject', o.payload->'subject', 'text', o.payload->'text',
     'data', coalesce(o.payload->'data', '{}'),
     'ack_url', case when o.ack_token is not null then base || '/ack/' || o.ack_token end)
@@ -70,9 +71,9 @@ returns table(id bigint, token bigint, attempt int, kind text, delivery text, ef
   select o.id, o.claim_token, o.attempt - o.round_from, o.kind, o.delivery, o.effect, o.audience, o.drill_safe, e.drill_safe, e.disabled_at is not null,
     hashtextextended(coalesce(o.endpoint_id::text, o.address), 0), o.address, o.language, e.secret_sealed, outbox_event_id(o.idem_key),
     o.payload#>>'{incident,ref}', o.payload#>>'{incident,severity}', o.payload->>'purpose', iso(o.created_at),
-    case o.channel when 'webhook' then outbox_event(o, base)
-      else outbox_model(o, base, coalesce(setting_get('site_name')#>>'{}', ''))::text end
+    case o.channel when 'webhook' then outbox_event(o, a.base) else outbox_model(o, a.base)::text end
   from taken o left join endpoint e on e.id = o.endpoint_id
+  cross join (select coalesce(nullif(rtrim(setting_get('public_url')#>>'{}', '/'), ''), outbox_claim.base) as base) a
   order by o.priority, o.id
 $$;
 
