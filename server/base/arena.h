@@ -29,7 +29,7 @@ void *mu_alloc(mu_arena *arena, size_t n) __attribute__((malloc, returns_nonnull
 char *mu_strdup(mu_arena *arena, const char *s);
 char *mu_strndup(mu_arena *arena, const char *s, size_t n);
 char *mu_printf(mu_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *mu_vprintf(mu_arena *arena, const char *format, va_list args);
+char *mu_vprintf(mu_arena *arena, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* Calls fn(object) when the arena is freed or reset behind this point, last one first. */
 void mu_defer(mu_arena *arena, void (*fn)(void *), void *object);
