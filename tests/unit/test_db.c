@@ -1,4 +1,4 @@
-/* Against a real PostgreSQL: MUSTER_TEST_URL names an empty database of its own that may be changed at will. */
+/* Against a real PostgreSQL: MUSTER_TEST_URL (name=value form) is where a database of its own is made, and dropped at the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "clock.h"
 #include "conf.h"
 #include "crypto.h"
@@ -19,6 +20,7 @@
 #include "migrate.h"
 
 static const char *url;
+static char own_url[600], own_name[64];
 
 typedef struct { mu_arena *arena; mu_problem problem; mu_db *db; } fixture;
 
@@ -51,10 +53,10 @@ static fixture *need(void **state)
     return *state;
 }
 
-static char *outside(const char *sql)
+static char *on(const char *where, const char *sql)
 {
     static char text[256];
-    PGconn *conn = PQconnectdb(url);
+    PGconn *conn = PQconnectdb(where);
     PGresult *result = PQexec(conn, sql);
     const ExecStatusType status = PQresultStatus(result);
 
@@ -64,6 +66,39 @@ static char *outside(const char *sql)
     PQclear(result);
     PQfinish(conn);
     return text;
+}
+
+static char *outside(const char *sql)
+{
+    return on(url, sql);
+}
+
+static int make_database(void **state)
+{
+    char sql[128];
+
+    (void)state;
+    if (url == NULL)
+        return 0;
+    snprintf(own_name, sizeof own_name, "t_unit_db_%d", (int)getpid());
+    snprintf(sql, sizeof sql, "create database %s", own_name);
+    on(url, sql);
+    snprintf(own_url, sizeof own_url, "%s dbname=%s", url, own_name);
+    url = own_url;
+    return 0;
+}
+
+static int drop_database(void **state)
+{
+    char sql[128];
+
+    (void)state;
+    url = getenv("MUSTER_TEST_URL");
+    if (url == NULL)
+        return 0;
+    snprintf(sql, sizeof sql, "drop database %s with (force)", own_name);
+    on(url, sql);
+    return 0;
 }
 
 static void test_migrates_twice(void **state)
@@ -185,13 +220,13 @@ static void test_reconnects(void **state)
 
     assert_int_equal(mu_tx_begin(f->db, f->arena, &f->problem, &tx), MU_OK);
     assert_int_equal(mu_query(tx, Q_schema_list, NO_ARGS, &rows), MU_OK);
-    outside("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'test'");
+    outside("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'test' and datname = current_database()");
     assert_int_equal(mu_query(tx, Q_schema_list, NO_ARGS, &rows), MU_UNAVAILABLE);
     mu_problem problem = { .arena = f->arena };
     assert_int_equal(mu_tx_begin(f->db, f->arena, &problem, &tx), MU_OK);
     assert_int_equal(mu_query(tx, Q_schema_list, NO_ARGS, &rows), MU_OK);
     assert_int_equal(mu_commit(tx), MU_OK);
-    outside("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'test'");   /* while idle */
+    outside("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'test' and datname = current_database()");   /* while idle */
     assert_int_equal(mu_tx_begin(f->db, f->arena, &problem, &tx), MU_OK);
     assert_int_equal(mu_commit(tx), MU_OK);
 }
@@ -295,7 +330,7 @@ static void test_listens(void **state)
     mu_hint(f->db, "incident:INC-2026-0001 header 1");
     await(&e);
     assert_string_equal(e.heard, "incident:INC-2026-0001 header 1");
-    outside("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'muster listen'");
+    outside("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'muster listen' and datname = current_database()");
     await(&e);
     assert_int_equal(e.connects, 2);
     outside("select pg_notify('muster', 'from outside')");
@@ -327,5 +362,5 @@ int main(void)
     mu_log_setup("text", MU_LOG_ERROR, "test_db");
     if (!mu_crypto_start())
         return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_database, drop_database);
 }
