@@ -1,6 +1,6 @@
 /* Playbooks: the checker's part of importing one, and the outline of its steps for the page. */
 #include <string.h>
-#include "http.h"
+#include "handlers.h"
 #include "json.h"
 #include "playbook.h"
 #include "str.h"
@@ -116,6 +116,7 @@ mu_err mu_api_playbook_get(mu_req *rq)
         json_object_set(body, "steps", mu_playbook_outline(arena, playbook));
         json_object_set(body, "needs", needs);
         json_object_set(body, "lacks", lacks);
+        json_object_set_new(body, "lacks_any", json_boolean(json_array_size(lacks) > 0));
     }
     if ((err = mu_commit(tx)) != MU_OK)
         return err;

@@ -1,6 +1,6 @@
 /* Reports: the acts that need the rules of domain/ or the engine besides their SQL. */
 #include <string.h>
-#include "http.h"
+#include "handlers.h"
 #include "json.h"
 #include "report.h"
 #include "run.h"

@@ -224,6 +224,11 @@ create or replace function status_incident_view(s status_incident) returns jsonb
       where c.slug in (select a ->> 'component' from status_update u, jsonb_array_elements(u.affected) a where u.status_incident_id = s.id)), '[]'))
 $$;
 
+-- Text as HTML: a feed's template escapes it once more, for XML.
+create or replace function html_text(t text) returns text language sql immutable parallel safe as $$
+  select replace(replace(replace(replace(t, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), E'\n', '<br>')
+$$;
+
 -- What the whole page comes to: the worst of components and unresolved incidents, in the words clients know.
 create or replace function status_summary() returns jsonb language sql stable as $$
   with c as (select coalesce(max(status_rank(status)), 0) as n from component where not is_group),
@@ -278,8 +283,10 @@ begin
             where ((v ->> 'started_at')::timestamptz at time zone zone)::date > today - 90 group by 1) n),
     'feed', jsonb_build_object('id', 'tag:muster,' || page_id || ':history', 'updated', iso(changed), 'updated_rfc822', rfc822(changed),
       'url', page_url(), 'entries', (select coalesce(jsonb_agg(v || jsonb_build_object('tag', 'tag:muster,' || page_id || ':incident/' || (v ->> 'id'),
-          'url', page_url() || '/status/incidents/' || (v ->> 'code'), 'published_rfc822', rfc822((v ->> 'created_at')::timestamptz))), '[]')
-        from jsonb_array_elements(views) v)),
+          'url', page_url() || '/status/incidents/' || (v ->> 'code'),
+          'updates', (select coalesce(jsonb_agg(u || jsonb_build_object('text', jsonb_build_object('zh', html_text(u #>> '{body,zh}'), 'en', html_text(u #>> '{body,en}')))
+            order by n), '[]') from jsonb_array_elements(v -> 'updates') with ordinality t(u, n)), 'published_rfc822', rfc822((v ->> 'created_at')::timestamptz))), '[]')
+        from jsonb_array_elements(views) with ordinality e(v, n) where n <= 50)),
     'documents', jsonb_build_object(
       'summary.json', jsonb_build_object('page', page, 'components', comps, 'incidents', open_docs, 'scheduled_maintenances', '[]'::jsonb, 'status', summary - 'word'),
       'status.json', jsonb_build_object('page', page, 'status', summary - 'word'),
@@ -309,7 +316,8 @@ end $$;
 -- ---- what people do ------------------------------------------------------------------------------------------------------------
 
 -- The form for an update of one incident: components with their state now, what the public was told last.
-create or replace function status_form(incident text) returns jsonb language plpgsql stable as $$
+drop function if exists status_form(text);
+create or replace function status_form(incident text, form jsonb default null) returns jsonb language plpgsql stable as $$
 declare i incident%rowtype; s status_incident%rowtype;
 begin
   select * into i from incident x where x.ref = status_form.incident;
@@ -317,12 +325,12 @@ begin
   select * into s from status_incident x where x.incident_id = i.id;
   return jsonb_build_object('kind', i.kind, 'ref', i.ref, 'title', i.title, 'severity', i.severity, 'state', i.state, 'incident_drill', i.kind = 'drill',
     'public', case when s.id is not null then status_incident_view(s) end, 'is_public', s.id is not null,
-    'next', coalesce(s.status, 'investigating'),
-    'statuses', (select jsonb_agg(jsonb_build_object('value', v, 'on', v = coalesce(s.status, 'investigating')) order by n)
+    'next', coalesce(s.status, 'investigating'), 'has_components', exists (select 1 from component c where not c.is_group),
+    'statuses', (select jsonb_agg(jsonb_build_object('value', v, 'on', v = coalesce(form ->> 'status', s.status, 'investigating')) order by n)
       from unnest(array['investigating','identified','monitoring','resolved','postmortem']) with ordinality t(v, n)),
     'components', coalesce((select jsonb_agg(jsonb_build_object('slug', c.slug, 'name', c.name, 'status', c.status,
         'hit', exists (select 1 from incident_service h where h.incident_id = i.id and h.service_id = c.service_id and h.restored_at is null),
-        'options', (select jsonb_agg(jsonb_build_object('value', v, 'on', v = c.status) order by n)
+        'options', (select jsonb_agg(jsonb_build_object('value', v, 'on', v = coalesce(form #>> array['components', c.slug], form ->> ('components.' || c.slug), c.status)) order by n)
           from unnest(array['operational','degraded_performance','partial_outage','major_outage','under_maintenance']) with ordinality t(v, n)))
         order by c.position, c.slug) from component c where not c.is_group), '[]'));
 end $$;
@@ -357,13 +365,30 @@ create or replace function component_view(c component) returns jsonb language sq
 $$;
 
 create or replace function component_list() returns jsonb language sql stable as $$
-  select jsonb_build_object('components', coalesce((select jsonb_agg(component_view(c) || jsonb_build_object('depth', case when c.group_id is null then 0 else 1 end)
+  select jsonb_build_object('has_components', exists (select 1 from component), 'components', coalesce((select jsonb_agg(component_view(c) || jsonb_build_object('depth', case when c.group_id is null then 0 else 1 end)
       order by coalesce(g.position, c.position), coalesce(g.slug, c.slug), c.group_id is not null, c.position, c.slug)
       from component c left join component g on g.id = c.group_id), '[]'),
     'groups', coalesce((select jsonb_agg(jsonb_build_object('slug', c.slug, 'name', c.name) order by c.position, c.slug) from component c where c.is_group), '[]'),
     'services', coalesce((select jsonb_agg(jsonb_build_object('slug', s.slug, 'name', s.name) order by s.slug)
       from (select * from service where retired_at is null and kind in ('business','app') order by slug limit 500) s), '[]'))
 $$;
+
+-- One component with the choices of its form.
+create or replace function component_page(slug text, form jsonb) returns jsonb language plpgsql stable as $$
+declare c component%rowtype; v jsonb; l jsonb := component_list();
+begin
+  select * into c from component x where x.slug = component_page.slug;
+  if not found then perform refuse('MU404', 'error.component.unknown', '', jsonb_build_object('name', component_page.slug)); end if;
+  v := component_view(c);
+  return jsonb_build_object('component', v,
+    'has_history', exists (select 1 from component_change h where h.component_id = c.id and h.status_incident_id is not null),
+    'states', (select jsonb_agg(jsonb_build_object('value', s, 'on', s = coalesce(form ->> 'status', c.status)) order by n)
+      from unnest(array['operational','degraded_performance','partial_outage','major_outage','under_maintenance']) with ordinality t(s, n)),
+    'groups', (select coalesce(jsonb_agg(g || jsonb_build_object('on', g ->> 'slug' = coalesce(form ->> 'parent', v ->> 'parent'))), '[]')
+      from jsonb_array_elements(l -> 'groups') g where g ->> 'slug' <> component_page.slug),
+    'services', (select coalesce(jsonb_agg(x || jsonb_build_object('on', x ->> 'slug' = coalesce(form ->> 'service', v ->> 'service'))), '[]')
+      from jsonb_array_elements(l -> 'services') x));
+end $$;
 
 -- Makes or changes a component. `slug` names it; `create_it` tells which is meant.
 drop function if exists component_save(boolean, text, jsonb);

@@ -215,7 +215,7 @@ $$;
 
 create or replace function report_fields(r report, p jsonb) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('key', f ->> 'key', 'label', f -> 'label', 'type', f ->> 'type', 'help', f -> 'help',
-      'required', f #>> array['required', r.stage], 'must', f #>> array['required', r.stage] = 'M', 'ref', f ->> 'ref',
+      'required', f #>> array['required', r.stage], 'must', f #>> array['required', r.stage] = 'M', 'article', f ->> 'ref',
       'value', v -> 'value', 'text', t, 'from', (v -> 'from') - 'more', 'from_more', v #> '{from,more}', 'by', case when v ? 'by' then person_ref((v ->> 'by')::uuid) end, 'at', v ->> 'at',
       'edited', v ? 'by', 'filled', t is not null and not v ? 'by', 'empty', t is null, 'missing', t is null and f #>> array['required', r.stage] = 'M',
       'is', jsonb_build_object(f ->> 'type', true, 'line', f ->> 'type' in ('integer','decimal','money')),
@@ -251,12 +251,12 @@ $$;
 
 -- What a document is made from, and what approval freezes: no buttons, no moment of asking.
 create or replace function report_content(r report) returns jsonb language sql stable as $$
-  select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'number', r.number,
+  select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'nth', r.number,
     'institution', coalesce(two_languages(setting_get('site_name')), '{}'),
     'incident', jsonb_build_object('ref', i.ref, 'title', i.title, 'occurred_at', iso(i.occurred_at), 'detected_at', iso(i.detected_at)),
     'profile', jsonb_build_object('id', p.id, 'version', p.version, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'as_of', p.body ->> 'as_of',
       'recipient', p.body -> 'recipient', 'trigger', p.body -> 'trigger', 'notes', coalesce(p.body -> 'notes', '[]')),
-    'language', case when p.body ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end,
+    'lang', case when p.body ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end,
     'stage', jsonb_strip_nulls(jsonb_build_object('id', s ->> 'id', 'name', s -> 'name', 'source', s ->> 'source', 'certainty', s ->> 'confidence',
       'unverified', certainty_bad(s ->> 'confidence'), 'note', s -> 'note', 'ref', s ->> 'ref')),
     'level', r.classification -> 'level_name', 'level_code', r.level, 'graded', r.level is not null, 'certainty', r.certainty, 'level_unverified', certainty_bad(r.certainty),
@@ -265,7 +265,7 @@ create or replace function report_content(r report) returns jsonb language sql s
       from jsonb_array_elements(r.classification -> 'hits') h), '[]'),
     'classification_note', p.body #> '{classification,note}',
     'due', jsonb_strip_nulls(jsonb_build_object('at', iso(r.due_at), 'anchor', r.anchor, 'anchor_at', iso(r.anchor_at), 'certainty', r.due_certainty, 'unverified', certainty_bad(r.due_certainty))),
-    'fields', f, 'missing', report_missing(f), 'sources', p.body -> 'sources')
+    'has_rules', coalesce(r.classification -> 'hits', '[]') <> '[]', 'fields', f, 'missing', report_missing(f), 'sources', p.body -> 'sources')
   from incident i, report_profile p cross join lateral profile_stage(p.body, r.stage) s cross join lateral report_fields(r, p.body) f
   where i.id = r.incident_id and p.id = r.profile and p.version = r.profile_version
 $$;
@@ -302,7 +302,7 @@ begin
     'classification', r.classification - 'hits' - 'facts' || jsonb_build_object('open', jsonb_array_length(coalesce(r.classification -> 'missing', '[]'))),
     'possible', (select jsonb_agg(jsonb_build_object('code', l ->> 'code', 'name', jsonb_build_object('zh', l ->> 'zh', 'en', l ->> 'en')))
       from jsonb_array_elements(p #> '{classification,levels}') l where r.classification -> 'possible' ? (l ->> 'code')),
-    'questions', report_questions(i, p, r.classification), 'has_missing', v -> 'missing' <> '[]',
+    'questions', report_questions(i, p, r.classification), 'has_rules', v -> 'rules' <> '[]', 'has_missing', v -> 'missing' <> '[]',
     'approved_by', person_ref(r.approved_by), 'approved_at', iso(r.approved_at), 'sha256', r.frozen_sha256,
     'sent_at', iso(r.sent_at), 'filed_at', iso(r.filed_at), 'filing', r.filing || jsonb_build_object('who', person_ref((r.filing ->> 'by')::uuid)),
     'limit', (select jsonb_build_object('due_at', iso(c.due_at), 'stopped_at', iso(c.stopped_at), 'missed', c.missed_at is not null or (c.stopped_at is null and c.due_at < app_now()),
@@ -319,7 +319,7 @@ begin
       where b.incident_id = i.id and b.message_id in (select m.id from message m where m.incident_id = i.id and m.purpose = 'report' and m.data ->> 'report' = r.ref)),
     'documents', (select coalesce(jsonb_agg(d order by d ->> 'kind'), '[]') from (
       select distinct on (j.kind) report_job(j) as d from job j where j.subject = r.ref order by j.kind, j.ordered_at desc) x),
-    'siblings', (select coalesce(jsonb_agg(jsonb_build_object('ref', o.ref, 'stage', profile_stage(p, o.stage) -> 'name', 'state', o.state, 'this', o.id = r.id, 'number', o.number) order by o.created_at, o.ref), '[]')
+    'siblings', (select coalesce(jsonb_agg(jsonb_build_object('ref', o.ref, 'stage', profile_stage(p, o.stage) -> 'name', 'state', o.state, 'this', o.id = r.id, 'nth', o.number) order by o.created_at, o.ref), '[]')
       from report o where o.incident_id = r.incident_id and o.profile = r.profile),
     'log', (select coalesce(jsonb_agg(jsonb_build_object('at', iso(e.at), 'kind', e.kind, 'name', coalesce((select x.name from person x where x.id = e.actor), to_jsonb(e.actor_name)), 'text', e.text, 'data', e.data) order by e.seq desc), '[]')
       from (select * from timeline_event t where t.incident_id = i.id and t.kind like 'report%' and t.data ->> 'report' = r.ref order by t.seq desc limit 50) e));
@@ -333,7 +333,7 @@ $$;
 
 -- One line of a list.
 create or replace function report_line(r report) returns jsonb language sql stable as $$
-  select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'state', r.state, 'is', jsonb_build_object(r.state, true), 'number', r.number,
+  select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'state', r.state, 'is', jsonb_build_object(r.state, true), 'nth', r.number,
     'profile', r.profile, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'stage', r.stage, 'stage_name', profile_stage(p.body, r.stage) -> 'name',
     'level', r.level, 'level_name', r.classification -> 'level_name', 'certain', coalesce((r.classification ->> 'certain')::bool, false), 'level_unverified', certainty_bad(r.certainty),
     'due_at', iso(r.due_at), 'due_unverified', certainty_bad(r.due_certainty), 'certainty', r.due_certainty, 'filed_at', iso(r.filed_at), 'sent_at', iso(r.sent_at),
@@ -343,6 +343,23 @@ create or replace function report_line(r report) returns jsonb language sql stab
 $$;
 
 -- All reports, newest first; cursor = "created_at|id" of the last one shown.
+-- What a form sent and could not be kept, over what is stored: nothing typed is lost. Names come as {"values":{k:…}} or "values.k".
+create or replace function report_typed(form jsonb, area text, name text) returns text language sql immutable as $$
+  select coalesce(form #>> array[area, name], form ->> (area || '.' || name))
+$$;
+create or replace function report_overlay(doc jsonb, form jsonb) returns jsonb language sql stable as $$
+  select doc || jsonb_build_object(
+    'fields', (select coalesce(jsonb_agg(case when t is null then f else f || jsonb_build_object('value', t, 'text', t, 'typed', true, 'options',
+        (select jsonb_agg(o || jsonb_build_object('on', o ->> 'value' = t)) from jsonb_array_elements(f -> 'options') o)) end order by n), '[]')
+      from jsonb_array_elements(doc -> 'fields') with ordinality x(f, n) cross join lateral report_typed(form, 'values', f ->> 'key') t),
+    'questions', (select coalesce(jsonb_agg(case when t is null then f else f || jsonb_build_object('value', t, 'known', true,
+        'yes', lower(t) in ('yes','true','on','1'), 'no', lower(t) in ('no','false','0'), 'options',
+        (select jsonb_agg(o || jsonb_build_object('on', o ->> 'value' = t)) from jsonb_array_elements(f -> 'options') o)) end order by n), '[]')
+      from jsonb_array_elements(doc -> 'questions') with ordinality x(f, n) cross join lateral report_typed(form, 'facts', f ->> 'fact') t))
+  where form is not null and form <> '{}'
+  union all select doc where form is null or form = '{}'
+$$;
+
 drop function if exists report_list(text, text, text, int);
 create function report_list(wanted text, profile text, cursor text, at_most int) returns table(body jsonb, next text) language plpgsql stable as $$
 declare n int := least(coalesce(at_most, 50), 200); rows report[]; more boolean;
@@ -354,7 +371,7 @@ begin
     order by r.created_at desc, r.id desc limit n + 1);
   more := cardinality(rows) > n;
   return query select jsonb_build_object('reports', coalesce((select jsonb_agg(report_line(r) order by r.created_at desc, r.id desc) from unnest(rows[1:n]) r), '[]'),
-      'filter', jsonb_strip_nulls(jsonb_build_object('state', wanted, 'profile', report_list.profile)),
+      'has_reports', cardinality(rows) > 0, 'filter', jsonb_strip_nulls(jsonb_build_object('state', wanted, 'profile', report_list.profile)),
       'states', (select jsonb_agg(jsonb_build_object('value', s, 'on', s = wanted) order by o) from unnest(array['open','draft','approved','sent','filed','not_reportable']) with ordinality t(s, o)),
       'profiles', (select coalesce(jsonb_agg(jsonb_build_object('value', x.id, 'name', x.name, 'on', x.id = report_list.profile) order by x.id), '[]')
         from (select distinct on (q.id) q.id, q.body -> 'name' as name from report_profile q order by q.id, q.version desc) x),
@@ -369,10 +386,10 @@ begin
   select * into i from incident x where x.ref = report_of_incident.ref;
   if not found then perform refuse('MU404', 'error.incident.unknown'); end if;
   return jsonb_build_object('kind', i.kind, 'incident', jsonb_build_object('ref', i.ref, 'title', i.title, 'severity', i.severity, 'state', i.state),
-    'can', jsonb_build_object('open', report_may_write()),
+    'can', jsonb_build_object('open', report_may_write()), 'has_reports', exists (select 1 from report r where r.incident_id = i.id),
     'reports', coalesce((select jsonb_agg(report_line(r) order by r.due_at nulls last, r.created_at) from report r where r.incident_id = i.id), '[]'),
     'profiles', coalesce((select jsonb_agg(jsonb_build_object('id', p.id, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'trigger', p.body -> 'trigger',
-        'stages', (select jsonb_agg(jsonb_build_object('id', s ->> 'id', 'name', s -> 'name', 'certainty', s ->> 'confidence', 'unverified', certainty_bad(s ->> 'confidence'),
+        'stages', (select jsonb_agg(jsonb_build_object('id', s ->> 'id', 'profile_id', p.id, 'name', s -> 'name', 'certainty', s ->> 'confidence', 'unverified', certainty_bad(s ->> 'confidence'),
             'report', (select r.ref from report r where r.incident_id = i.id and r.profile = p.id and r.stage = s ->> 'id' order by r.number desc limit 1)) order by n)
           from jsonb_array_elements(p.body -> 'stages') with ordinality t(s, n))) order by p.id)
       from (select distinct on (q.id) * from report_profile q order by q.id, q.version desc) p), '[]'));

@@ -51,7 +51,7 @@ $$;
 
 -- Every playbook with its published version and a newer draft; bounded, for a house has dozens of them.
 create or replace function playbook_list(wanted text) returns jsonb language sql stable as $$
-  select jsonb_build_object('can', jsonb_build_object('import', playbook_may_write()), 'filter', jsonb_strip_nulls(jsonb_build_object('q', wanted)),
+  select jsonb_build_object('can', jsonb_build_object('import', playbook_may_write()), 'has_playbooks', count(*) > 0, 'filter', jsonb_strip_nulls(jsonb_build_object('q', wanted)),
     'playbooks', coalesce(jsonb_agg(x.line order by x.sort), '[]'))
   from (
     select jsonb_build_object('slug', p.slug, 'title', coalesce(pub.title, v.title), 'category', coalesce(pub.body, v.body) #>> '{plan,category}',
@@ -79,13 +79,15 @@ begin
   if not found then perform refuse('MU404', 'error.playbook.version'); end if;
   mine := v.created_by is not null and v.created_by = me();
   return query select playbook_version_line(v) || jsonb_build_object('slug', p.slug, 'archived', p.archived_at is not null, 'language', v.body ->> 'language',
-      'text', v.body -> 'text', 'plan', v.body -> 'plan', 'findings', v.findings, 'has_findings', v.findings <> '[]',
+      'text', v.body -> 'text', 'plan', v.body -> 'plan', 'findings', v.findings, 'has_findings', v.findings <> '[]', 'has_source', coalesce(v.source_text, '') <> '', 'has_roles', jsonb_typeof(v.body -> 'roles') = 'object' and v.body -> 'roles' <> '{}',
+      'roles', (select jsonb_agg(jsonb_build_object('id', e.key, 'name', case when jsonb_typeof(e.value) = 'object' and e.value ?| array['zh','en'] then e.value else to_jsonb(e.key) end) order by e.key)
+        from jsonb_each(case when jsonb_typeof(v.body -> 'roles') = 'object' then v.body -> 'roles' else '{}' end) e),
       'can', jsonb_build_object('publish', v.state in ('draft','in_review') and (has_role('approver') or has_role('commander') or has_role('admin')) and not (two and mine),
         'publish_other', v.state in ('draft','in_review') and two and mine, 'retire', v.state = 'published' and playbook_may_write(), 'import', playbook_may_write()),
       'blocked', exists (select 1 from jsonb_array_elements(v.findings) f where f ->> 'level' = 'error'),
       'versions', (select jsonb_agg(playbook_version_line(x) || jsonb_build_object('this', x.version = v.version) order by x.version desc)
         from (select * from playbook_version y where y.playbook_id = p.id order by y.version desc limit 50) x),
-      'lines', (select coalesce(jsonb_agg(jsonb_build_object('n', l.n, 'line', l.line,
+      'lines', (select coalesce(jsonb_agg(jsonb_build_object('n', l.n, 'line', l.line, 'is_bad', exists (select 1 from jsonb_array_elements(v.findings) f where (f ->> 'line')::int = l.n),
           'found', (select coalesce(jsonb_agg(f), '[]') from jsonb_array_elements(v.findings) f where (f ->> 'line')::int = l.n)) order by l.n), '[]')
         from regexp_split_to_table(rtrim(coalesce(v.source_text, ''), E'\n'), E'\r?\n') with ordinality l(line, n) where l.n <= 3000 and v.source_text <> '')),
     v.body;

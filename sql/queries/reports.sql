@@ -30,8 +30,8 @@ select l.body::text as body, l.next from report_list($1::text, $2::text, $3::tex
 -- name: incident_reports(incident text) -> one
 select report_of_incident($1::text)::text as body;
 
--- name: report_get(report text) -> one
-select report_get($1::text)::text as body, report_get($1::text) ->> 'etag' as etag;
+-- name: report_get(report text, form jsonb) -> one
+select report_overlay(r, $2::jsonb)::text as body, r ->> 'etag' as etag from report_get($1::text) r;
 
 -- name: report_created(report uuid) -> one
 select report_get(r.ref)::text as body, r.version as etag, 201 as status, '/reports/' || r.ref as location from report r where r.id = $1::uuid;

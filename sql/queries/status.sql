@@ -9,8 +9,8 @@ select status_incident_page($1::text)::text as body;
 -- name: status_history() -> one
 select (jsonb_build_object('history', s -> 'history', 'site', s -> 'site', 'page', s -> 'page'))::text as body from status_snapshot() s;
 
--- name: status_updates(incident text) -> one
-select status_form($1::text)::text as body;
+-- name: status_updates(incident text, form jsonb) -> one
+select status_form($1::text, $2::jsonb)::text as body;
 
 -- name: status_update_post(incident text, status text, body jsonb) -> one
 select p.body_json as body, p.status_code as status, p.location
