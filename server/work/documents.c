@@ -145,7 +145,7 @@ mu_document_outside(mu_arena *arena, const char *html)
             return found;
         at = end;
         if (name_is(name, n, "style")) {
-            const char *close = strcasestr(at, "</style");
+            const char *close = strcasestr(at, "</style"); /* allowed: looked for, not written */
             found = style_outside(arena, at, close != NULL ? (size_t)(close - at) : strlen(at));
             if (found != NULL)
                 return found;
@@ -399,7 +399,7 @@ make_one(const mu_outbox *outbox, const char *root)
 
     if (!claim(outbox, arena, &job))
         return false;
-    directory = mu_printf(arena, "%s/job-XXXXXX", root);
+    directory = mu_printf(arena, "%s/job-XXXXXX", root); /* allowed: the pattern mkdtemp() fills in */
     if (mkdtemp(directory) == NULL)
         why = (failure){ "error.document.failed", strerror(errno), true };
     else

@@ -330,7 +330,7 @@ headers(mu_buf *out, mu_arena *arena, const mu_mime *m)
 static size_t
 body_start(const char *html)
 {
-    const char *tag = strcasestr(html, "<body");
+    const char *tag = strcasestr(html, "<body"); /* allowed: looked for, not written */
     const char *end = tag != NULL && strchr(" >\t\r\n", tag[5]) != NULL ? strchr(tag, '>') : NULL;
 
     return end != NULL ? (size_t)(end - html) + 1 : 0;

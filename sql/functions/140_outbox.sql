@@ -84,11 +84,7 @@ create or replace function outbox_start(claims jsonb) returns setof bigint langu
   where o.id = c.id and o.claim_token = c.token and o.state = 'claimed' and o.lease_until > clock_timestamp() returning o.id
 $$;
 
-create or replace function outbox_renew(claims jsonb, lease interval) returns void language sql as $$
-  update outbox o set lease_until = clock_timestamp() + lease
-  from jsonb_to_recordset(claims) as c(id bigint, token bigint)
-  where o.id = c.id and o.claim_token = c.token and o.state = 'claimed'
-$$;
+drop function if exists outbox_renew(jsonb, interval);
 
 -- Records a batch: [{id, token, outcome: sent|retry|dead|simulated|unknown|refused, code, detail, ms, after: seconds until the next
 -- try, gone: the endpoint is to be disabled}]. A row whose claim has passed to another sender is left alone: the fence. Gives the

@@ -6,9 +6,6 @@ from outbox_claim($1::text, $2::text, $3::int, $4::int, make_interval(secs => $5
 -- name: outbox_start(claims jsonb) -> many
 select outbox_start as id from outbox_start($1::jsonb);
 
--- name: outbox_renew(claims jsonb, lease int) -> exec
-select outbox_renew($1::jsonb, make_interval(secs => $2::int));
-
 -- name: outbox_settle(results jsonb) -> many
 select run, path, occ from outbox_settle($1::jsonb);
 
