@@ -51,10 +51,20 @@ create or replace function timeline_json(e timeline_event, ref text) returns jso
     'actor', e.actor, 'actor_name', e.actor_name, 'text', e.text, 'data', e.data, 'prev_hash', e.prev_hash, 'hash', e.hash)
 $$;
 
+-- What a role is called where no playbook names it.
+create or replace function role_label(role text) returns jsonb language sql immutable as $$
+  select coalesce(case role
+    when 'commander' then '{"zh":"总指挥","en":"Commander"}' when 'tech_lead' then '{"zh":"技术负责人","en":"Technical lead"}'
+    when 'comms' then '{"zh":"对外沟通","en":"Communications"}' when 'risk' then '{"zh":"风险管理","en":"Risk"}'
+    when 'compliance' then '{"zh":"监管报送","en":"Regulatory reporting"}' when 'duty' then '{"zh":"值班","en":"Duty"}'
+    when 'executive' then '{"zh":"行领导","en":"Executive"}' end::jsonb, to_jsonb(role))
+$$;
+
 -- The same for a screen: the person's name in both languages, and whether the entry came later than what it tells of.
 create or replace function timeline_view(e timeline_event) returns jsonb language sql stable as $$
   select jsonb_build_object('seq', e.seq, 'at', iso(e.at), 'recorded_at', iso(e.recorded_at), 'kind', e.kind, 'text', e.text,
-    'data', e.data, 'actor', e.actor,
+    'data', e.data, 'is', jsonb_build_object(e.kind, true), 'actor', e.actor,
     'name', coalesce((select p.name from person p where p.id = e.actor), to_jsonb(e.actor_name)),
-    'late', e.recorded_at - e.at > interval '1 minute')
+    'names', case when e.kind = 'facts' then (select string_agg(k, ', ' order by k) from jsonb_object_keys(case jsonb_typeof(e.data->'changed') when 'object' then e.data->'changed' else '{}' end) k) end,
+    'role_name', case when e.data ? 'role' then role_label(e.data->>'role') end, 'late', e.recorded_at - e.at > interval '1 minute')
 $$;

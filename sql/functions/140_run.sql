@@ -74,7 +74,7 @@ create or replace function step_view(s run_step, r run, roles jsonb, index int d
     'run', s.run_id, 'path', s.path, 'occ', s.occ, 'anchor', 's' || substr(md5(s.run_id || s.path || s.occ), 1, 10), 'id', s.step_id, 'kind', s.kind, 'status', s.status,
     'is', jsonb_build_object(s.kind, true, 'status_' || s.status, true), 'live', d.live and r.finished_at is null, 'asks', d.asks, 'position', s.position,
     'title', coalesce(s.title, d.d->'title', to_jsonb(s.step_id)), 'text', d.d->'text', 'role', s.role,
-    'role_name', coalesce(roles->s.role, to_jsonb(s.role)), 'people', d.people, 'nobody', s.role is not null and d.people = '[]', 'mine', me.mine,
+    'role_name', coalesce(roles->s.role, role_label(s.role)), 'people', d.people, 'nobody', s.role is not null and d.people = '[]', 'mine', me.mine,
     'critical', nullif((d.d->>'critical')::bool, false),
     'due_at', iso(s.due_at), 'running', d.running, 'overdue', d.running and s.due_at < app_now(),
     'soon', d.running and s.due_at between app_now() and app_now() + interval '5 minutes',
@@ -88,7 +88,7 @@ create or replace function step_view(s run_step, r run, roles jsonb, index int d
       from jsonb_array_elements(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end) with ordinality i),
     'items_done', (select count(*) from jsonb_array_elements(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end) i where i.value->>'state' in ('done','not_applicable')),
     'items_all', jsonb_array_length(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end),
-    'form', (select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
+    'fields', (select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
         'type', f.value->'type', 'required', coalesce((f.value->>'required')::bool, false),
         'is_bool', f.value->>'type' = 'bool', 'is_enum', f.value->>'type' = 'enum', 'is_number', f.value->>'type' = 'int',
         'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', f.value->'values') order by f.ordinality)
@@ -144,7 +144,7 @@ create or replace function run_view(r run, everything boolean default false) ret
       from steps s where r.finished_at is null and s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown')), '[]'),
     'ended', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles) order by s.ended_seq desc nulls last, s.position desc)
       from (select * from steps where ended_at is not null and status not in ('cancelled') order by ended_seq desc nulls last limit case when everything then 2000 else 20 end) s), '[]'),
-    'next', coalesce((select jsonb_agg(jsonb_build_object('path', s.path, 'kind', s.kind, 'title', coalesce(s.title, to_jsonb(s.step_id)), 'role', s.role, 'role_name', coalesce(roles.roles->s.role, to_jsonb(s.role))) order by s.position, s.path)
+    'next', coalesce((select jsonb_agg(jsonb_build_object('path', s.path, 'kind', s.kind, 'title', coalesce(s.title, to_jsonb(s.step_id)), 'role', s.role, 'role_name', coalesce(roles.roles->s.role, role_label(s.role))) order by s.position, s.path)
       from (select * from steps where status = 'pending' and r.finished_at is null order by position, path limit case when everything then 2000 else 8 end) s), '[]'))
   from v, roles, counts
 $$;

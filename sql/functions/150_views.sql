@@ -25,7 +25,7 @@ $$;
 create or replace function incident_roles_view(incident uuid) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('role', g.role, 'name', g.name, 'is_commander', g.role = 'commander', 'people', g.people) order by g.role <> 'commander', g.role), '[]') from (
     select r.role, coalesce((select v.body->'roles'->r.role from run u join playbook_version v on v.playbook_id = u.playbook_id and v.version = u.playbook_version
-          where u.incident_id = incident_roles_view.incident and v.body->'roles' ? r.role limit 1), to_jsonb(r.role)) as name,
+          where u.incident_id = incident_roles_view.incident and v.body->'roles' ? r.role limit 1), role_label(r.role)) as name,
       jsonb_agg(jsonb_build_object('id', p.id, 'login', p.login, 'name', p.name, 'since', iso(r.since), 'me', p.id = me()) order by r.since, p.id) as people
     from incident_role r join person p on p.id = r.person_id where r.incident_id = incident_roles_view.incident and r.until is null group by r.role) g
 $$;
@@ -55,7 +55,7 @@ create or replace function incident_role_choices(incident uuid) returns jsonb la
       jsonb_each(case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end) k
       where u.incident_id = incident_role_choices.incident and k.key <> 'commander' group by k.key
     union all
-    select h.role, to_jsonb(h.role) from (select distinct role from role_holder where role <> 'commander') h
+    select h.role, role_label(h.role) from (select distinct role from role_holder where role <> 'commander') h
       where not exists (select 1 from run u join playbook_version v on v.playbook_id = u.playbook_id and v.version = u.playbook_version
                         where u.incident_id = incident_role_choices.incident and v.body->'roles' ? h.role)) x
 $$;

@@ -17,6 +17,10 @@ select body, etag from incident_receipt($1::text);
 -- name: incident_get(incident text) -> one
 select body, etag from incident_get($1::text);
 
+-- name: incident_plain(incident text) -> one
+select ((body::jsonb - '{timeline,people,service_choices,playbooks,role_choices}'::text[])
+  || jsonb_build_object('latest', jsonb_path_query_array(body::jsonb, '$.timeline[0 to 9]')))::text as body from incident_get($1::text);
+
 -- name: incident_note(incident text, body jsonb) -> one
 select r::text as body, 201 as status, '/incidents/' || $1::text as location from note_add($1::text, $2::jsonb) r;
 
