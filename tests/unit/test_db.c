@@ -113,6 +113,25 @@ static void test_migrates_twice(void **state)
     assert_int_equal(mu_migrate_check(url, &f->problem), MU_OK);
 }
 
+/* Every named query fits the schema: names, types, functions. */
+static void test_prepares_all(void **state)
+{
+    unsigned bad = 0;
+
+    (void)need(state);
+    PGconn *conn = PQconnectdb(url);
+    for (int i = Q_none + 1; i < MU_QUERY_MAX; i++) {
+        PGresult *result = PQprepare(conn, mu_query_info[i].name, mu_query_info[i].sql, 0, NULL);
+        if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+            print_error("%s: %s", mu_query_info[i].name, PQerrorMessage(conn));
+            bad++;
+        }
+        PQclear(result);
+    }
+    PQfinish(conn);
+    assert_int_equal(bad, 0);
+}
+
 static void test_refuses_newer_and_rewritten(void **state)
 {
     fixture *f = need(state);
@@ -344,6 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_migrates_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_prepares_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_newer_and_rewritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_commits_in_one_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolls_back_unfinished, set_up, tear_down),
