@@ -430,7 +430,7 @@ static void problem_page(mu_req *rq)
 /* The log has the developer's detail; the caller never has it. */
 static void log_problem(mu_req *rq)
 {
-    if (mu_err_status(rq->problem.code) >= 500)
+    if (mu_err_status(rq->problem.code) >= 500 && (rq->problem.code != MU_UNAVAILABLE || rq->problem.detail != NULL))
         mu_log(MU_LOG_ERROR, "http.problem", "route=%s code=%s detail=\"%s\"", rq->route != NULL ? rq->route->name : "", mu_err_code(rq->problem.code),
                rq->problem.detail != NULL ? rq->problem.detail : "");
     else if (rq->problem.detail != NULL)

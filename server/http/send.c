@@ -67,6 +67,8 @@ enum MHD_Result mu_send(mu_req *rq)
     if (!has_field(rq, "Cache-Control"))
         add(response, "Cache-Control", "no-store");
     add(response, "X-Request-Id", rq->id);
+    if (!mu_loop_is_open())
+        add(response, "Connection", "close");
     for (const mu_field_line *line = out->fields; line != NULL; line = line->next)
         add(response, line->name, line->value);
     queued = MHD_queue_response(rq->con, (unsigned)out->status, response);

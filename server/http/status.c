@@ -21,6 +21,7 @@
 
 #define POLL_S      30
 #define STALE_MS    60000
+#define KEEP_MS     60000
 #define PAGE_MAX    (8u << 20)
 #define ITEMS_MAX   32
 #define SNAPSHOT    "snapshot.json"
@@ -52,7 +53,7 @@ static struct {
     char     *document;         /* the last good snapshot */
     char      digest[65];
     int64_t   good_ms;          /* when it was last known to be true; 0: it came from disk */
-    int64_t   stale_made_ms;
+    int64_t   stale_made_ms, kept_ms;
     bool      stale;
 } status = { .lock = PTHREAD_MUTEX_INITIALIZER, .poked = PTHREAD_COND_INITIALIZER };
 
@@ -337,11 +338,18 @@ static void take_good(mu_arena *arena, const char *text)
     status.good_ms = mu_monotonic_ms();
     if (strcmp(digest, status.digest) != 0 || status.stale) {
         made = make_set(arena, snapshot, 200, NULL);
-        if (!write_set(status.folder, made) || !write_file(status.folder, SNAPSHOT, text, strlen(text)))
+        if (!write_set(status.folder, made))
             mu_log(MU_LOG_WARN, "status.disk", "folder=\"%s\" errno=%d", status.folder, errno);
         publish(made);
+        status.kept_ms = 0;
         snprintf(status.digest, sizeof status.digest, "%s", digest);
         status.stale = false;
+    }
+    /* Also without a change now and then, so that a later start without a database knows how long ago this was true. */
+    if (status.kept_ms == 0 || status.good_ms - status.kept_ms > KEEP_MS) {
+        status.kept_ms = status.good_ms;
+        if (!write_file(status.folder, SNAPSHOT, text, strlen(text)))
+            mu_log(MU_LOG_WARN, "status.disk", "folder=\"%s\" errno=%d", status.folder, errno);
     }
     free(status.document);
     status.document = strdup(text);
