@@ -36,6 +36,8 @@ void   mu_cli_words(FILE *out, const char *key, const char *(*value)(const void 
 int    mu_cli_report(mu_cli *cli, mu_err err);
 /* Says how the command is used, and returns MU_CLI_USAGE. */
 int    mu_cli_usage(const char *words);
+/* The manual page of the commands (roff). */
+void   mu_cli_manual(FILE *out);
 /* Takes the word out of argv when it is there. */
 bool   mu_cli_flag(mu_cli *cli, const char *word);
 /* A whole file ("-": standard input) of at most 256 MiB, followed by a NUL; owner: the arena. */

@@ -78,11 +78,13 @@ int mu_cmd_check_config(mu_cli *cli)
 
 int mu_cmd_manual(mu_cli *cli)
 {
-    const bool example = mu_cli_flag(cli, "--example");
+    const bool example = mu_cli_flag(cli, "--example"), commands = mu_cli_flag(cli, "--commands");
 
     if (cli->argc > 0)
         return mu_cli_usage("manual");
-    if (example)
+    if (commands)
+        mu_cli_manual(stdout);
+    else if (example)
         mu_conf_example(stdout);
     else
         mu_conf_manual(stdout);

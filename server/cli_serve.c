@@ -373,21 +373,27 @@ static bool open_descriptors(server *s)
     return s->signals >= 0 && s->gate_wake >= 0 && s->timer >= 0 && timerfd_settime(s->timer, 0, &every, NULL) == 0;
 }
 
-static void stop_all(server *s)
+static void stop_gate(server *s)
 {
     const uint64_t one = 1;
 
+    if (!s->gate_runs)
+        return;
+    atomic_store(&s->gate_stop, true);
+    if (write(s->gate_wake, &one, sizeof one) < 0)
+        mu_log(MU_LOG_WARN, "serve.stop", "error=%s", strerror(errno));
+    pthread_join(s->gate, NULL);
+    s->gate_runs = false;
+}
+
+static void stop_all(server *s)
+{
     notify_manager("STOPPING=1");
     mu_log(MU_LOG_INFO, "serve.stopping", "pid=%d", (int)getpid());
     stop_child(s, &s->work);
     mu_http_stop();
     stop_child(s, &s->cluster);
-    if (s->gate_runs) {
-        atomic_store(&s->gate_stop, true);
-        if (write(s->gate_wake, &one, sizeof one) < 0)
-            mu_log(MU_LOG_WARN, "serve.stop", "error=%s", strerror(errno));
-        pthread_join(s->gate, NULL);
-    }
+    stop_gate(s);
     write_whereabouts(s->cli, false);
     mu_log(MU_LOG_INFO, "serve.stopped", "pid=%d", (int)getpid());
 }
@@ -414,8 +420,10 @@ int mu_cmd_serve(mu_cli *cli)
     if (cli->argc > 0)
         return mu_cli_usage("serve");
     const mu_err err = start_all(&s);
-    if (err != MU_OK)
+    if (err != MU_OK) {
+        stop_gate(&s);
         return mu_cli_report(cli, err);
+    }
     write_whereabouts(cli, true);
     mu_log(MU_LOG_INFO, "serve.ready", "address=%s port=%d version=%s", mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_http_port(), mu_version);
     notify_manager("READY=1");

@@ -58,6 +58,19 @@ int mu_cmd_help(mu_cli *cli)
     return MU_CLI_OK;
 }
 
+void mu_cli_manual(FILE *out)
+{
+    fputs(".TH MUSTER 1\n.SH NAME\nmuster \\- incident response and continuity drills\n.SH SYNOPSIS\n.B muster\n"
+          "COMMAND [\\-\\-config FILE] [\\-\\-SECTION.NAME=VALUE]...\n.SH COMMANDS\n", out);
+    for (size_t i = 0; i < MU_COUNT(commands); i++) {
+        fprintf(out, ".TP\n.B muster %s\n", commands[i].words);
+        for (const char *p = commands[i].arguments; *p != '\0'; p++)
+            fprintf(out, "%s%c", *p == '-' ? "\\" : "", *p);
+        fprintf(out, "\n.br\n%s\n.br\n%s\n", commands[i].en, commands[i].zh);
+    }
+    fputs(".SH EXIT STATUS\n0: done. 1: refused or failed. 2: wrong usage.\n.SH SEE ALSO\nmuster.conf(5)\n", out);
+}
+
 int mu_cli_usage(const char *words)
 {
     for (size_t i = 0; i < MU_COUNT(commands); i++)
