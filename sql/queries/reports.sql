@@ -59,7 +59,7 @@ select a.ref, a.incident_id as incident, a.profile, a.run_id as run, a.path, a.o
   from report_file($1::text, $2::text, $3::jsonb) a;
 
 -- name: report_decline(report text, etag text, body jsonb) -> one
-select report_get(a.ref)::text as body, a.version as etag, '/reports/' || a.ref as location from report_decline($1::text, $2::text, $3::jsonb) a;
+select a.ref from report_decline($1::text, $2::text, $3::jsonb) a;
 
 -- name: report_document(report text) -> one
 select report_document($1::text)::text as body;
