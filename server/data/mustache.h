@@ -11,6 +11,7 @@
  *                        the name of a value: date, clock (14:05), relative ("12 min ago · 14:05", against `now`), duration
  *                        (of seconds), local (for datetime-local fields), md (Markdown to safe HTML). An absent value gives nothing.
  *   {{x}}                of an object with "zh" or "en": the text in the reader's language, else in the other one.
+ *   {{#list.0}}          an element of a list by a number of one digit; as a section it asks whether there is any.
  * {{{x}}} and {{&x}} are refused unless the last part of x ends in "_html" or "_svg", or the flags allow it.
  *
  * Values of the formatters: an instant is RFC 3339 text; date also takes YYYY-MM-DD; duration takes seconds or "1h30m".

@@ -8,6 +8,14 @@
 
 #define OPERATIONS_MAX UINT64_C(10000000)
 
+/* A member of an object, or by a number of one digit an element of an array: {{#items.0}} is "is there any". */
+static const json_t *member(const json_t *value, const char *name)
+{
+    if (json_is_array(value) && name[0] >= '0' && name[0] <= '9' && name[1] == '\0')
+        return json_array_get(value, (size_t)(name[0] - '0'));
+    return json_object_get(value, name);
+}
+
 const json_t *mu_state_find(const mu_state *state, const char *const *path, unsigned parts)
 {
     if (parts == 0)
@@ -16,7 +24,7 @@ const json_t *mu_state_find(const mu_state *state, const char *const *path, unsi
     for (unsigned i = state->depth; i > 0 && found == NULL; i--)
         found = json_object_get(state->stack[i - 1], path[0]);
     for (unsigned i = 1; i < parts && found != NULL; i++)
-        found = json_object_get(found, path[i]);
+        found = member(found, path[i]);
     return found;
 }
 
