@@ -24,6 +24,10 @@ select service_doc(x.slug) as body, '/services/' || x.slug as location from (sel
 select jsonb_build_object('columns', (select jsonb_agg(jsonb_build_object('name', c, 'also', service_columns() -> c) order by o)
   from unnest(string_to_array('slug,kind,name_zh,name_en,description_zh,description_en,department_zh,department_en,owner,importance,important_system,rto,rpo,app_kind,app_platforms,app_stores,app_versions,app_filings', ',')) with ordinality as u(c, o))) as body;
 
+-- A hundred thousand rows take longer than a page may.
+-- name: services_import_time() -> one
+select set_config('statement_timeout', '120s', true) as timeout;
+
 -- name: services_import_check(rows jsonb, columns jsonb, file_name text) -> one
 select services_import_doc(x.id) as body, '/services/import/' || x.id as location, 201 as status
   from (select services_import_check($1::jsonb, $2::jsonb, $3::text) as id) as x;
