@@ -7,10 +7,12 @@
 
 #include "str.h"
 
-enum { INPUT_MAX = 64 * 1024, LIST_DEPTH = 16, LINK_MAX = 2048 };
+enum { INPUT_MAX = 64 * 1024, LIST_DEPTH = 16, LINK_MAX = 2048, PADDING = 64 };
 
 typedef struct {
     mu_buf *out;
+    const char *input;           /* our copy, with its padding */
+    size_t input_n;
     bool html;
     unsigned depth;              /* of lists */
     struct { bool ordered; unsigned next; } lists[LIST_DEPTH];
@@ -246,9 +248,18 @@ static bool entity(walker *w, const char *text, size_t n)
     return mu_buf_add(w->out, text, n);
 }
 
+/* Text comes from our copy of the input, or is a short constant of md4c. Anything else would be a fault of md4c. */
+static bool within(const walker *w, const char *text, size_t n)
+{
+    uintptr_t at = (uintptr_t)text, from = (uintptr_t)w->input;
+    return at >= from && at <= from + w->input_n ? n <= from + w->input_n - at : n <= 16;
+}
+
 static int add_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE n, void *closure)
 {
     walker *w = closure;
+    if (!within(w, text, n))
+        return 1;
     switch (type) {
     case MD_TEXT_NULLCHAR:  return done(put(w, "\xEF\xBF\xBD"));
     case MD_TEXT_BR:        return done(put(w, w->html ? "<br>\n" : "\n"));
@@ -267,16 +278,24 @@ static bool render(const char *text, size_t n, mu_buf *out, bool html)
 {
     if (n > INPUT_MAX || !mu_utf8_valid(text, n))
         return false;
+    /* md4c 0.4.8 reads a little behind the end of its input (found by fuzzing); there it finds a line end and zeros. */
     walker *w = calloc(1, sizeof *w);
-    if (w == NULL)
+    char *copy = calloc(1, n + 1 + PADDING);
+    if (w == NULL || copy == NULL)
         abort();
+    if (n > 0)
+        memcpy(copy, text, n);
+    copy[n] = '\n';
     w->out = out;
+    w->input = copy;
+    w->input_n = n + 1;
     w->html = html;
     MD_PARSER parser = { .flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_NOHTML | MD_FLAG_PERMISSIVEURLAUTOLINKS
                                   | MD_FLAG_NOINDENTEDCODEBLOCKS,
                          .enter_block = enter_block, .leave_block = leave_block, .enter_span = enter_span,
                          .leave_span = leave_span, .text = add_text };
-    bool fine = md_parse(text, (MD_SIZE)n, &parser, w) == 0 && !out->over; /* md4c forgets a stop inside a paragraph */
+    bool fine = md_parse(copy, (MD_SIZE)(n + 1), &parser, w) == 0 && !out->over; /* md4c forgets a stop inside a paragraph */
+    free(copy);
     free(w);
     return fine;
 }

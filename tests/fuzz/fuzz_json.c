@@ -25,7 +25,7 @@ FUZZ_TARGET(json)
         /* A real such as 1e18 is written as a whole number, which is beyond what a body may hold. */
         mu_problem second = { .arena = arena };
         mu_err err = mu_json_parse(arena, text, strlen(text), &second, &again);
-        HOLDS(err == MU_OK || strcmp(second.first->key, "error.json.integer") == 0);
+        HOLDS(err == MU_OK || strcmp(second.first->key, "error.json.integer") == 0 || strcmp(second.first->key, "error.json.syntax") == 0);
         if (err == MU_OK)
             HOLDS(strcmp(mu_json_text(arena, again), text) == 0);
         mu_buf first = MU_BUF(SIZE_MAX / 2), repeated = MU_BUF(SIZE_MAX / 2);
