@@ -162,15 +162,13 @@ mu_effect_notify(mu_motion *m, mu_inst *inst)
 void
 mu_effect_status(mu_motion *m, mu_inst *inst)
 {
-    static const char *const members[] = { "component", "state", "incident" };
+    static const char *const members[][2] = { { "component", "component" }, { "state", "state" }, { "incident", "update" } };
     const char *how = delivery(m, inst->node, true);
     json_t *data = common(m, inst);
 
     for (size_t i = 0; i < MU_COUNT(members); i++)
-        if (json_object_get(inst->node->json, members[i]) != NULL)
-            json_object_set(data, members[i], json_object_get(inst->node->json, members[i]));
-    if (json_object_get(inst->node->json, "incident") == NULL)
-        json_object_set(data, "incident", json_object_get(m->state, "incident"));
+        if (json_object_get(inst->node->json, members[i][0]) != NULL)
+            json_object_set(data, members[i][1], json_object_get(inst->node->json, members[i][0]));
     json_object_set_new(data, "text", mu_text_both(m, inst, json_object_get(inst->node->json, "text"), MU_FILL_PLAIN));
     mu_set_status(m, inst, "waiting");
     emit(m, inst, "status", effect_key(m, inst, "status"), how, data, strcmp(how, "simulate") != 0);
