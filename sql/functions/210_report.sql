@@ -319,7 +319,7 @@ begin
       where b.incident_id = i.id and b.message_id in (select m.id from message m where m.incident_id = i.id and m.purpose = 'report' and m.data ->> 'report' = r.ref)),
     'documents', (select coalesce(jsonb_agg(d order by d ->> 'kind'), '[]') from (
       select distinct on (j.kind) report_job(j) as d from job j where j.subject = r.ref order by j.kind, j.ordered_at desc) x),
-    'siblings', (select coalesce(jsonb_agg(jsonb_build_object('ref', o.ref, 'stage', profile_stage(p, o.stage) -> 'name', 'state', o.state, 'this', o.id = r.id, 'nth', o.number) order by o.created_at, o.ref), '[]')
+    'siblings', (select coalesce(jsonb_agg(jsonb_build_object('ref', o.ref, 'name', profile_stage(p, o.stage) -> 'name', 'state', o.state, 'this', o.id = r.id, 'nth', o.number) order by o.created_at, o.ref), '[]')
       from report o where o.incident_id = r.incident_id and o.profile = r.profile),
     'log', (select coalesce(jsonb_agg(jsonb_build_object('at', iso(e.at), 'kind', e.kind, 'name', coalesce((select x.name from person x where x.id = e.actor), to_jsonb(e.actor_name)), 'text', e.text, 'data', e.data) order by e.seq desc), '[]')
       from (select * from timeline_event t where t.incident_id = i.id and t.kind like 'report%' and t.data ->> 'report' = r.ref order by t.seq desc limit 50) e));
@@ -347,7 +347,7 @@ $$;
 create or replace function report_typed(form jsonb, area text, name text) returns text language sql immutable as $$
   select coalesce(form #>> array[area, name], form ->> (area || '.' || name))
 $$;
-create or replace function report_overlay(doc jsonb, form jsonb) returns jsonb language sql stable as $$
+create or replace function report_overlaid(doc jsonb, form jsonb) returns jsonb language sql stable as $$
   select doc || jsonb_build_object(
     'fields', (select coalesce(jsonb_agg(case when t is null then f else f || jsonb_build_object('value', t, 'text', t, 'typed', true, 'options',
         (select jsonb_agg(o || jsonb_build_object('on', o ->> 'value' = t)) from jsonb_array_elements(f -> 'options') o)) end order by n), '[]')
@@ -356,8 +356,14 @@ create or replace function report_overlay(doc jsonb, form jsonb) returns jsonb l
         'yes', lower(t) in ('yes','true','on','1'), 'no', lower(t) in ('no','false','0'), 'options',
         (select jsonb_agg(o || jsonb_build_object('on', o ->> 'value' = t)) from jsonb_array_elements(f -> 'options') o)) end order by n), '[]')
       from jsonb_array_elements(doc -> 'questions') with ordinality x(f, n) cross join lateral report_typed(form, 'facts', f ->> 'fact') t))
-  where form is not null and form <> '{}'
-  union all select doc where form is null or form = '{}'
+$$;
+-- The same for the page: questions that count now, and the others.
+create or replace function report_overlay(doc jsonb, form jsonb) returns jsonb language sql stable as $$
+  select x || jsonb_build_object(
+    'asked', (select coalesce(jsonb_agg(q), '[]') from jsonb_array_elements(x -> 'questions') q where (q ->> 'open')::bool or (q ->> 'answered')::bool),
+    'not_asked', (select coalesce(jsonb_agg(q), '[]') from jsonb_array_elements(x -> 'questions') q where not ((q ->> 'open')::bool or (q ->> 'answered')::bool)),
+    'has_not_asked', exists (select 1 from jsonb_array_elements(x -> 'questions') q where not ((q ->> 'open')::bool or (q ->> 'answered')::bool)))
+  from report_overlaid(doc, form) x
 $$;
 
 drop function if exists report_list(text, text, text, int);
@@ -455,6 +461,12 @@ begin
   if not report_may_write() then perform refuse('MU403', 'error.report.role'); end if;
   select x.* into i from report r join incident x on x.id = r.incident_id where r.ref = report_facts.ref;
   if not found then perform refuse('MU404', 'error.report.unknown'); end if;
+  -- a form sends every question: one that came empty takes its answer back
+  if coalesce((b ->> 'whole')::bool, false) then
+    b := jsonb_build_object('reason', b -> 'reason', 'facts', coalesce((select jsonb_object_agg(f ->> 'fact', null) from report r
+        join report_profile p on p.id = r.profile and p.version = r.profile_version, jsonb_array_elements(p.body -> 'facts') f
+        where r.ref = report_facts.ref and i.facts ? (f ->> 'fact')), '{}') || coalesce(b -> 'facts', '{}'));
+  end if;
   perform incident_facts(i.ref, b);
   return i.id;
 end $$;
