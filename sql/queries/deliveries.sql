@@ -8,13 +8,13 @@ select body, next from deliveries_dead($1::text, $2::int);
 select body, etag from delivery_get($1::bigint);
 
 -- name: delivery_replay(id bigint) -> one
-select r::text as body, '/deliveries/' || $1::text as location, 'incident:' || (r->>'ref') || ' *' as hint from delivery_replay($1::bigint) r;
+select r::text as body, '/deliveries/' || $1::text as location, 200 as status, 'incident:' || (r->>'ref') || ' *' as hint from delivery_replay($1::bigint) r;
 
 -- name: ack_get(token text) -> one
 select body, status from ack_get($1::text);
 
 -- name: ack_post(token text) -> one
-select body, location, run, 'incident:' || ref || ' *' as hint,
+select body, location, 200 as status, run, 'incident:' || ref || ' *' as hint,
   jsonb_build_object('kind', 'acknowledge', 'path', path, 'occ', occ, 'data', '{}'::jsonb)::text as event,
   jsonb_build_object('kind', 'user', 'id', person, 'name', person_name)::text as actor
 from ack_post($1::text);

@@ -25,31 +25,31 @@ select ((body::jsonb - '{timeline,people,service_choices,playbooks,role_choices}
 select r::text as body, 201 as status, '/incidents/' || $1::text as location from note_add($1::text, $2::jsonb) r;
 
 -- name: incident_severity(incident text, etag text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'from' as was,
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status, r->>'runs' as runs, r->>'from' as was,
   jsonb_build_object('kind', 'user', 'id', me(), 'name', person_label(me()), 'commander', true)::text as actor
 from incident_severity($1::text, $2::text, $3::jsonb) r;
 
 -- name: incident_state(incident text, etag text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location from incident_state($1::text, $2::text, $3::jsonb) r;
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status from incident_state($1::text, $2::text, $3::jsonb) r;
 
 -- name: incident_handover(incident text, etag text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'role' as role, r->>'people' as people,
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status, r->>'runs' as runs, r->>'role' as role, r->>'people' as people,
   r->>'why' as why, jsonb_build_object('kind', 'user', 'id', me(), 'name', person_label(me()), 'commander', true)::text as actor
 from incident_handover($1::text, $2::text, $3::jsonb) r;
 
 -- name: incident_roles(incident text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, r->>'runs' as runs, r->>'role' as role, r->>'people' as people,
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status, r->>'runs' as runs, r->>'role' as role, r->>'people' as people,
   r->>'why' as why, jsonb_build_object('kind', 'user', 'id', me(), 'name', person_label(me()), 'commander', true)::text as actor
 from incident_roles($1::text, $2::jsonb) r;
 
 -- name: incident_services(incident text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location from incident_services($1::text, $2::jsonb) r;
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status from incident_services($1::text, $2::jsonb) r;
 
 -- name: incident_next_update(incident text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location from incident_next_update($1::text, $2::jsonb) r;
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status from incident_next_update($1::text, $2::jsonb) r;
 
 -- name: incident_facts(incident text, body jsonb) -> one
-select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location from incident_facts($1::text, $2::jsonb) r;
+select r::text as body, r->>'etag' as etag, '/incidents/' || $1::text as location, 200 as status from incident_facts($1::text, $2::jsonb) r;
 
 -- name: incident_run(incident text, body jsonb) -> one
 select r->>'ref' as ref, r->>'run' as run, r->>'start' as start from incident_run($1::text, $2::jsonb) r;

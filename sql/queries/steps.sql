@@ -10,7 +10,7 @@ select r::text as evidence from attachment_add($1::uuid, $2::jsonb) r;
 -- name: step_after(run text, path text, occ int) -> one
 select coalesce((select step_view(s, r, case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end) from run_step s
     where s.run_id = r.id and s.path = $2::text and s.occ = coalesce($3::int, (select max(o.occ) from run_step o where o.run_id = r.id and o.path = $2::text))),
-    jsonb_build_object('run', r.id, 'status', r.status))::text as body, '/incidents/' || i.ref as location, i.ref as ref
+    jsonb_build_object('run', r.id, 'status', r.status))::text as body, '/incidents/' || i.ref as location, 200 as status, i.ref as ref
 from run r join incident i on i.id = r.incident_id join playbook_version v on v.playbook_id = r.playbook_id and v.version = r.playbook_version
 where r.id = $1::uuid;
 
