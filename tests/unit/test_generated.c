@@ -68,7 +68,10 @@ static void ask(void *closure, const char *kind, const char *name)
     char text[256];
 
     if (mu_same(kind, "partial")) {
-        snprintf(text, sizeof text, "web/%s.html", name);
+        if (mu_starts(a->path, "web/mail/"))   /* mails have parts of their own, one per form */
+            snprintf(text, sizeof text, "web/mail/%s%s", name, strrchr(a->path, '.'));
+        else
+            snprintf(text, sizeof text, "web/%s.html", name);
         if (mu_asset_find(text) == NULL) {
             a->missing++;
             print_error("%s: there is no part %s\n", a->path, name);
