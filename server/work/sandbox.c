@@ -108,6 +108,7 @@ mu_document_child(int argc, char **argv)
     }
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    (void)setpriority(PRIO_PROCESS, 0, 10); /* a report can wait; requests and mails cannot */
     limit(RLIMIT_AS, (rlim_t)2 << 30);
     limit(RLIMIT_CPU, 120);
     limit(RLIMIT_FSIZE, (rlim_t)64 << 20);

@@ -132,10 +132,13 @@ $$;
 -- settling and telling the run left behind.
 drop function if exists outbox_effects_due(int);
 create function outbox_effects_due(most int) returns table(run uuid, path text, occ int) language sql stable as $$
-  select s.run_id, s.path, s.occ from run_step s join run r on r.id = s.run_id and r.finished_at is null
-  where s.ended_at is null and s.kind = 'notify' and s.status = 'waiting'
-    and exists (select 1 from outbox o where o.run_id = s.run_id and o.path = s.path and o.occ = s.occ)
-    and not exists (select 1 from outbox o where o.run_id = s.run_id and o.path = s.path and o.occ = s.occ and o.state in ('pending','claimed'))
+  select distinct g.run_id, g.path, g.occ from (
+    select o.run_id, o.path, o.occ, regexp_replace(o.idem_key, '\|[^|]*$', '') as key, sum(o.claim_token)::bigint as round
+    from run_step s join run r on r.id = s.run_id and r.finished_at is null
+    join outbox o on o.run_id = s.run_id and o.path = s.path and o.occ = s.occ join message m on m.id = o.message_id and m.purpose = 'step'
+    where s.ended_at is null and s.kind = 'notify' and s.status = 'waiting'
+    group by 1, 2, 3, 4 having not bool_or(o.state in ('pending','claimed'))) g
+  where not exists (select 1 from command c where c.run_id = g.run_id and c.key = 'effect/' || g.key || '/' || g.round)
   limit most
 $$;
 
@@ -157,7 +160,7 @@ begin
       count(*) filter (where o.state = 'unknown')::int, max(o.last_error)
     from outbox o join message m on m.id = o.message_id
     where o.run_id = outbox_effect.run and o.path = outbox_effect.path and o.occ = outbox_effect.occ
-      and m.purpose not in ('escalation','alarm','reminder')
+      and m.purpose = 'step'
     group by 1 having count(*) filter (where o.state in ('pending','claimed')) = 0;
 end $$;
 
