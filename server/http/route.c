@@ -1,7 +1,6 @@
 /* The table of routes, compiled once into patterns, and the matcher over the raw path. */
 #include <stdlib.h>
 #include <string.h>
-#include "log.h"
 #include "req.h"
 
 typedef enum { SEG_LITERAL, SEG_REF, SEG_UUID, SEG_INT, SEG_SLUG, SEG_WORD } seg_type;
@@ -90,7 +89,7 @@ static mu_err check_row(const mu_route *route, mu_problem *problem)
     if (route->fn == NULL && route->sql == Q_none)
         return mu_failf(problem, MU_INTERNAL, "route %s: neither a query nor a function", route->name);
     if (!write && route->page[0] != '\0' && !mu_page_exists(route->page))
-        mu_log(MU_LOG_ERROR, "route.template", "route=%s template=%s missing=1", route->name, route->page);
+        return mu_failf(problem, MU_INTERNAL, "route %s: there is no template %s", route->name, route->page);
     if (write && route->page[0] != '\0') {
         const mu_route *page = mu_route_named(route->page);
         if (page == NULL || page->method != MU_GET || page->page[0] == '\0')
