@@ -259,26 +259,57 @@ check_parallel(mu_reader *r, const mu_node *parallel)
 
 /* -- V18: the longest way against the recovery time objective ------------------------------------------------------------- */
 
+/* The milestone that stops the clock called rto; NULL: none, the whole way counts. */
+static const mu_node *
+recovery(const mu_playbook *pb)
+{
+    for (size_t i = 0; i < pb->milestone_count; i++)
+        if (mu_same(mu_json_str(json_object_get(pb->milestones[i]->json, "clock"), "stop"), "rto"))
+            return pb->milestones[i];
+    return NULL;
+}
+
 static int64_t
-longest(const mu_block *block)
+own_time(const mu_node *node)
+{
+    bool counts = node->deadline.given && node->deadline.from == NULL && node->kind != MU_K_REPORT;
+
+    return (counts ? node->deadline.after.seconds : 0) + (node->kind == MU_K_WAIT ? node->length.seconds : 0);
+}
+
+/* Of the block, up to `stop` when it stands in it; then *ret_stopped is set. */
+static int64_t
+longest(const mu_block *block, const mu_node *stop, bool *ret_stopped)
 {
     int64_t sum = 0;
 
     for (size_t i = 0; i < block->count; i++) {
         const mu_node *node = block->steps[i];
-        int64_t own = node->deadline.given && node->deadline.from == NULL && node->kind != MU_K_REPORT ? node->deadline.after.seconds : 0;
-        int64_t inner = 0;
+        int64_t own = own_time(node), inner = 0;
+        if (node == stop) {
+            *ret_stopped = true;
+            return sum;
+        }
         for (size_t b = 0; b < node->block_count; b++) {
-            int64_t branch = longest(node->blocks[b]);
+            int64_t branch = longest(node->blocks[b], stop, ret_stopped);
+            if (*ret_stopped)
+                return sum + branch;
             inner = branch > inner ? branch : inner;
         }
-        if (node->kind == MU_K_WAIT)
-            own += node->length.seconds;
-        if (node->kind == MU_K_MILESTONE && json_object_get(json_object_get(node->json, "clock"), "stop") != NULL)
-            return sum;                           /* what follows recovery does not count against it */
         sum += own > inner ? own : inner;
     }
     return sum;
+}
+
+static void
+check_rto(mu_reader *r)
+{
+    bool stopped = false;
+    int64_t way = longest(r->pb->main, recovery(r->pb), &stopped);
+
+    if (r->pb->rto > 0 && way > r->pb->rto)
+        mu_find(r, "V18", "longer", MU_FINDING_WARNING, "", "/plan/rto", "path", mu_duration_format(r->arena, way),
+            "rto", mu_duration_format(r->arena, r->pb->rto), NULL);
 }
 
 void
@@ -296,7 +327,5 @@ mu_check_flow(mu_reader *r)
     for (size_t i = 0; i < r->pb->node_count; i++)
         if (r->pb->nodes[i]->kind == MU_K_PARALLEL)
             check_parallel(r, r->pb->nodes[i]);
-    if (r->pb->rto > 0 && longest(r->pb->main) > r->pb->rto)
-        mu_find(r, "V18", "longer", MU_FINDING_WARNING, "", "/plan/rto", "path", mu_duration_format(r->arena, longest(r->pb->main)),
-            "rto", mu_duration_format(r->arena, r->pb->rto), NULL);
+    check_rto(r);
 }
