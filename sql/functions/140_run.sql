@@ -62,11 +62,16 @@ begin
   return query select i.id, i.ref, i.kind, i.version, incident_may_command(i);
 end $$;
 
+-- A list, or an empty one where there is none.
+create or replace function json_list(j jsonb) returns jsonb language sql immutable parallel safe as $$
+  select case when jsonb_typeof(j) = 'array' then j else '[]' end
+$$;
+
 -- One step as screens show it: the engine's document with flags for the template, the people of its role, and what I may do.
 create or replace function step_view(s run_step, r run, roles jsonb, index int default 0) returns jsonb language sql stable as $$
   with d as (select s.detail as d,
       s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown') as live,
-      coalesce(r.state #> array['roles', s.role], '[]') as people,
+      json_list(r.state #> array['roles', s.role]) as people,
       coalesce((s.detail->>'asks')::bool, false) as asks,
       s.due_at is not null and s.ended_at is null as running),
   me as (select exists (select 1 from d, jsonb_array_elements(d.people) p where p.value->>'id' = me()::text) as mine)
@@ -85,18 +90,18 @@ create or replace function step_view(s run_step, r run, roles jsonb, index int d
     'items', (select jsonb_agg(jsonb_build_object('id', i.value->'id', 'title', jsonb_strip_nulls(jsonb_build_object('zh', i.value->'zh', 'en', i.value->'en')),
         'critical', coalesce((i.value->>'critical')::bool, false), 'done', i.value->>'state' = 'done', 'na', i.value->>'state' = 'not_applicable',
         'todo', coalesce(i.value->>'state', 'open') not in ('done', 'not_applicable'), 'by', i.value->'by', 'at', i.value->'at', 'reason', i.value->'reason') order by i.ordinality)
-      from jsonb_array_elements(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end) with ordinality i),
-    'items_done', (select count(*) from jsonb_array_elements(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end) i where i.value->>'state' in ('done','not_applicable')),
-    'items_all', jsonb_array_length(case jsonb_typeof(d.d->'items') when 'array' then d.d->'items' end),
+      from jsonb_array_elements(json_list(d.d->'items')) with ordinality i),
+    'items_done', (select count(*) from jsonb_array_elements(json_list(d.d->'items')) i where i.value->>'state' in ('done','not_applicable')),
+    'items_all', nullif(jsonb_array_length(json_list(d.d->'items')), 0),
     'fields', (select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
         'type', f.value->'type', 'required', coalesce((f.value->>'required')::bool, false),
         'is_bool', f.value->>'type' = 'bool', 'is_enum', f.value->>'type' = 'enum', 'is_number', f.value->>'type' = 'int',
         'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', f.value->'values') order by f.ordinality)
-      from jsonb_array_elements(case jsonb_typeof(d.d->'form') when 'array' then d.d->'form' end) with ordinality f),
+      from jsonb_array_elements(json_list(d.d->'form')) with ordinality f),
     'options', (select jsonb_agg(jsonb_build_object('value', o.value->'value', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(o.value->'zh', o.value->'value'), 'en', coalesce(o.value->'en', o.value->'value')))) order by o.ordinality)
-      from jsonb_array_elements(case jsonb_typeof(d.d->'options') when 'array' then d.d->'options' end) with ordinality o),
-    'approve', case when d.d ? 'approve' then (d.d->'approve') || jsonb_build_object('given_count', jsonb_array_length(coalesce(d.d #> '{approve,given}', '[]')),
-        'i_did', exists (select 1 from jsonb_array_elements(coalesce(d.d #> '{approve,given}', '[]')) g where g.value->>'id' = me()::text)) end,
+      from jsonb_array_elements(json_list(d.d->'options')) with ordinality o),
+    'approve', case when d.d ? 'approve' then (d.d->'approve') || jsonb_build_object('given_count', jsonb_array_length(json_list(d.d #> '{approve,given}')),
+        'i_did', exists (select 1 from jsonb_array_elements(json_list(d.d #> '{approve,given}')) g where g.value->>'id' = me()::text)) end,
     'evidence', d.d->'evidence', 'report', d.d->'report', 'notify', d.d->'notify', 'second', d.d->'second', 'escalation', d.d->'escalation',
     'delivery', case when s.kind in ('notify','status') then (select jsonb_strip_nulls(jsonb_build_object('all', count(*), 'done', count(*) filter (where b.state in ('done','simulated')),
         'bad', nullif(count(*) filter (where b.state in ('dead','unknown')), 0), 'acked', count(b.acked_at), 'ack', nullif(count(b.ack_token), 0)))
@@ -111,10 +116,10 @@ begin
   select x.* into s from run_step x where x.run_id = step_open.run and x.path = step_open.path and (p_occ is null or x.occ = p_occ) order by x.occ desc limit 1;
   if not found then perform refuse('MU404', 'error.step.unknown', '/path'); end if;
   for f in
-    select x.value->>'id' as id, x.value->>'type' as type from jsonb_array_elements(case jsonb_typeof(s.detail->'form') when 'array' then s.detail->'form' end) x
+    select x.value->>'id' as id, x.value->>'type' as type from jsonb_array_elements(json_list(s.detail->'form')) x
     union all
-    select x.value->>'id', x.value->>'type' from jsonb_array_elements(case jsonb_typeof(s.detail->'items') when 'array' then s.detail->'items' end) i,
-      jsonb_array_elements(case jsonb_typeof(i.value->'form') when 'array' then i.value->'form' end) x
+    select x.value->>'id', x.value->>'type' from jsonb_array_elements(json_list(s.detail->'items')) i,
+      jsonb_array_elements(json_list(i.value->'form')) x
   loop
     continue when jsonb_typeof(v->f.id) is distinct from 'string';
     t := btrim(v->>f.id);
