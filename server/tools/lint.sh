@@ -78,7 +78,7 @@ only curl/curl.h 'server/net/|server/work/mail'
 banned='strcpy|strncpy|strcat|strncat|sprintf|vsprintf|gets|strtok|asctime|ctime|localtime|gmtime|rand|srand|alloca|tmpnam|mktemp|system|popen|atoi|atol|atof'
 not_tools < "$tmp/bare" | grep -E "(^|[^A-Za-z0-9_])($banned)[[:space:]]*\(" | each 'a call on the list of banned ones'
 not_tools < "$tmp/bare" | grep -E '^[^:]*:[0-9]+:[[:space:]]*default[[:space:]]*:' | each '"default:" hides a missing case'
-grep -nE 'T[O]DO|F[I]XME|X[X]X' $sources | each 'unfinished business does not go into the tree'
+grep -nE 'T[O]DO|F[I]XME|X[X]X' $sources | grep -v '"T[O]DO"' | each 'unfinished business does not go into the tree'
 
 # ---- no SQL, no HTML, no absolute paths in C -----------------------------------------------------------------------
 not_tools < "$tmp/code" | grep -v '^server/db/' | grep -E '"[[:space:]]*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|DROP|select|insert into|update [a-z]+ set|delete from)[[:space:]]' | each 'SQL in C (it belongs into sql/queries)'
