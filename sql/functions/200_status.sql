@@ -22,17 +22,28 @@ create or replace function page_iso(at timestamptz, zone text) returns text lang
   from (select (at at time zone zone) - (at at time zone 'UTC') as o) x
 $$;
 
-create or replace function page_zone() returns text language sql stable as $$
-  select coalesce((select z.name from pg_timezone_names z where z.name = setting_get('time_zone') #>> '{}'), 'Asia/Shanghai')
+-- What the site is called and where it is: the settings page first, then the configuration file (kept in row "conf").
+create or replace function site_setting(wanted text) returns jsonb language sql stable as $$
+  select coalesce(nullif(setting_get(wanted), '""'), nullif(setting_get('conf') -> wanted, '""'))
 $$;
 
+-- An unknown name falls back. It is tried, not looked up: the view of all zones reads hundreds of files.
+create or replace function page_zone() returns text language plpgsql stable as $$
+declare z text := coalesce(nullif(site_setting('time_zone') #>> '{}', ''), 'Asia/Shanghai');
+begin
+  perform app_now() at time zone z;
+  return z;
+exception when invalid_parameter_value then
+  return 'Asia/Shanghai';
+end $$;
+
 create or replace function page_url() returns text language sql stable as $$
-  select rtrim(coalesce(nullif(setting_get('public_url') #>> '{}', ''), 'http://localhost:8080'), '/')
+  select rtrim(coalesce(nullif(site_setting('public_url') #>> '{}', ''), 'http://localhost:8080'), '/')
 $$;
 
 -- The language names have in the interface of the status page, where a text can be in one language only.
 create or replace function page_language() returns text language sql stable as $$
-  select case when setting_get('language') #>> '{}' = 'en' then 'en' else 'zh' end
+  select case when site_setting('language') #>> '{}' = 'en' then 'en' else 'zh' end
 $$;
 
 create or replace function page_text(texts jsonb) returns text language sql stable as $$
@@ -250,7 +261,7 @@ declare
   zone text := page_zone();
   today date := (app_now() at time zone page_zone())::date;
   page_id text := coalesce(setting_get('page_id') #>> '{}', 'muster');
-  site jsonb := coalesce(two_languages(setting_get('site_name')), '{"zh":"系统状态","en":"System status"}');
+  site jsonb := coalesce(two_languages(site_setting('site_name')), '{"zh":"系统状态","en":"System status"}');
   changed timestamptz := coalesce(greatest((select max(updated_at) from component), (select max(updated_at) from status_incident)), app_now());
   recent uuid[] := array(select id from status_incident order by created_at desc limit 50);
   page jsonb; summary jsonb := status_summary(); comps jsonb; docs jsonb; open_docs jsonb; views jsonb;
@@ -310,7 +321,7 @@ declare s status_incident%rowtype;
 begin
   select * into s from status_incident x where x.code = status_incident_page.code;
   if not found then perform refuse('MU404', 'error.status.unknown'); end if;
-  return status_incident_view(s) || jsonb_build_object('site', coalesce(two_languages(setting_get('site_name')), '{"zh":"系统状态","en":"System status"}'));
+  return status_incident_view(s) || jsonb_build_object('site', coalesce(two_languages(site_setting('site_name')), '{"zh":"系统状态","en":"System status"}'));
 end $$;
 
 -- ---- what people do ------------------------------------------------------------------------------------------------------------
@@ -341,11 +352,18 @@ drop function if exists status_post(text, text, jsonb, jsonb, jsonb);
 create function status_post(incident text, status text, body jsonb, components jsonb, title jsonb)
 returns table(body_json text, status_code int, location text) language plpgsql as $$
 #variable_conflict use_column
-declare i uuid; v_list jsonb; v jsonb;
+declare i uuid; v_list jsonb; v jsonb; bad text;
 begin
   select x.id into i from incident x where x.ref = status_post.incident;
   if not found then perform refuse('MU404', 'error.incident.unknown'); end if;
   if jsonb_typeof(status_post.components) = 'object' then
+    select e.key into bad from jsonb_each_text(status_post.components) e
+    where not exists (select 1 from component c where c.slug = e.key and not c.is_group) limit 1;
+    if bad is not null then
+      perform refuse('MU422', 'error.component.unknown', '/components/' || bad, jsonb_build_object('name', bad));
+    end if;
+    select e.key into bad from jsonb_each_text(status_post.components) e where status_rank(e.value) = 0 and e.value not in ('operational','') limit 1;
+    if bad is not null then perform refuse('MU422', 'error.component.status', '/components/' || bad); end if;
     select jsonb_agg(jsonb_build_object('component', e.key, 'status', e.value)) into v_list
     from jsonb_each(status_post.components) e left join component c on c.slug = e.key
     where c.status is distinct from e.value #>> '{}' and e.value #>> '{}' <> '';

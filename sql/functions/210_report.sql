@@ -66,7 +66,7 @@ begin
   end if;
   case path
     when 'org.name' then
-      v := coalesce(setting_get('site_name') ->> lang, setting_get('site_name') ->> 'zh', setting_get('site_name') #>> '{}');
+      v := coalesce(site_setting('site_name') ->> lang, site_setting('site_name') ->> 'zh', site_setting('site_name') #>> '{}');
       return case when v <> '' then jsonb_build_object('value', v, 'from', jsonb_build_object('kind', 'setting', 'path', path)) end;
     when 'incident.occurred_at', 'incident.detected_at', 'incident.resolved_at' then
       f := case path when 'incident.occurred_at' then i.occurred_at when 'incident.detected_at' then i.detected_at else i.resolved_at end;
@@ -252,7 +252,7 @@ $$;
 -- What a document is made from, and what approval freezes: no buttons, no moment of asking.
 create or replace function report_content(r report) returns jsonb language sql stable as $$
   select jsonb_build_object('ref', r.ref, 'kind', r.incident_kind, 'drill', r.incident_kind = 'drill', 'nth', r.number,
-    'institution', coalesce(two_languages(setting_get('site_name')), '{}'),
+    'institution', coalesce(two_languages(site_setting('site_name')), '{}'),
     'incident', jsonb_build_object('ref', i.ref, 'title', i.title, 'occurred_at', iso(i.occurred_at), 'detected_at', iso(i.detected_at)),
     'profile', jsonb_build_object('id', p.id, 'version', p.version, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'as_of', p.body ->> 'as_of',
       'recipient', p.body -> 'recipient', 'trigger', p.body -> 'trigger', 'notes', coalesce(p.body -> 'notes', '[]')),
