@@ -28,14 +28,14 @@
 
 #define PAGE_MAX     (16u << 20)
 #define FILE_MAX     (32u << 20)
-#define LEASE        300         /* seconds; longer than the longest conversion */
+#define LEASE        400         /* seconds; longer than the longest conversion */
 #define TEMPLATE     "web/report_document.html"
 #define STYLE        "web/document.css"
 
 typedef struct { const char *kind, *media, *magic; size_t magic_n; int64_t deadline_ms; const char *missing; } format;
 
 static const format formats[] = {
-    { "pdf", "application/pdf", "%PDF-", 5, 120000, "error.document.no_pdf" },
+    { "pdf", "application/pdf", "%PDF-", 5, 240000, "error.document.no_pdf" },
     { "docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "PK\x03\x04", 4, 30000, "error.document.no_docx" },
 };
 
