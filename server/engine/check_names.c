@@ -38,7 +38,7 @@ check_expression(const place *p, const mu_expression *e, const char *pointer, co
         if (strcmp(why.key, "error.expression.unknown") == 0)
             MU_BREAK(p->r, "V07", "undefined", MU_FINDING_ERROR, p->node->path, pointer, "name", why.name, NULL);
         else
-            MU_BREAK(p->r, "V09", "expression", MU_FINDING_ERROR, p->node->path, pointer, "reason", why.key, "column", column, NULL);
+            MU_BREAK(p->r, "V09", why.key, MU_FINDING_ERROR, p->node->path, pointer, "column", column, "name", why.name == NULL ? "" : why.name, NULL);
         return;
     }
     fits = want->kind == type.kind || type.kind == MU_T_ANY || (want->kind == MU_T_DECIMAL && type.kind == MU_T_INT)

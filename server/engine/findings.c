@@ -46,7 +46,8 @@ mu_find(mu_reader *r, const char *rule, const char *what, mu_finding_level level
 {
     mu_findings *all = r->findings;
     json_t *args = mu_json_own(r->arena, json_object());
-    char *message = mu_printf(r->arena, "finding.%s.%s", rule, what);
+    /* a reason of the expression reader is a key of its own */
+    char *message = strchr(what, '.') != NULL ? mu_strdup(r->arena, what) : mu_printf(r->arena, "finding.%s.%s", rule, what);
     va_list list;
 
     va_start(list, pointer);

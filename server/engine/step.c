@@ -52,8 +52,7 @@ expression_read(mu_reader *r, const mu_node *node, const char *text, const char 
     }
     made = mu_expression_parse(r->arena, text, &why);
     if (made == NULL)
-        MU_BREAK(r, "V01", "expression", MU_FINDING_ERROR, node->path, pointer, "reason", why.key, "column",
-            mu_printf(r->arena, "%u", why.column), NULL);
+        MU_BREAK(r, "V01", why.key, MU_FINDING_ERROR, node->path, pointer, "column", mu_printf(r->arena, "%u", why.column), NULL);
     return made;
 }
 
