@@ -46,6 +46,8 @@ mu_arena *mu_arena_new(size_t limit)
 {
     mu_arena *arena = must(calloc(1, sizeof *arena));
     arena->limit = limit > 0 ? limit : (size_t)8 * 1024 * 1024;
+    if (arena->limit < ALIGN)
+        arena->limit = ALIGN;
     arena->next_chunk = FIRST_CHUNK;
     return arena;
 }
@@ -105,9 +107,16 @@ static void add_chunk(mu_arena *arena, size_t n)
 }
 
 /* With one malloc per allocation a sanitizer sees every byte written behind the end, so sizes stay as asked. */
+static size_t whole_size(size_t n)
+{
+    if (n == 0)
+        n = 1;
+    return MU_ARENA_MALLOC ? n : (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
 static void *take(mu_arena *arena, size_t n)
 {
-    size_t whole = MU_ARENA_MALLOC ? (n > 0 ? n : 1) : ((n > 0 ? n : 1) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size_t whole = whole_size(n);
     chunk *at = arena->newest;
     if (MU_ARENA_MALLOC || at == NULL || at->size - at->used < whole) {
         add_chunk(arena, whole);
@@ -122,7 +131,7 @@ static void *take(mu_arena *arena, size_t n)
 
 void *mu_alloc(mu_arena *arena, size_t n)
 {
-    if (n > arena->limit || arena->total > arena->limit - n) {
+    if (n > arena->limit - ALIGN || arena->total > arena->limit || whole_size(n) > arena->limit - arena->total) {
         if (arena->target != NULL)
             longjmp(*arena->target, 1);
         fprintf(stderr, "<2>arena limit of %zu bytes passed\n", arena->limit);

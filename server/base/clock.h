@@ -23,6 +23,8 @@ void  mu_time_write(char ret[32], mu_instant at);   /* the same without an arena
 /* The calendar's reading of an instant at an offset east of UTC; month and day from 1. */
 typedef struct { int64_t year; int month, day, hour, minute, second, micros; } mu_civil;
 void    mu_time_civil(mu_instant at, int64_t offset_seconds, mu_civil *ret);
+void    mu_civil_date(char ret[12], const mu_civil *c);     /* 2026-11-23 */
+void    mu_civil_clock(char ret[8], const mu_civil *c);     /* 14:05 */
 int64_t mu_time_offset(mu_instant at);              /* of the site's zone, in seconds */
 
 /* strftime in the site's zone (the process's TZ, set once at start by mu_time_zone()). */

@@ -179,36 +179,28 @@ static bool relative(mu_state *state, mu_instant at, const char *date, const cha
     return fine;
 }
 
-/* At most 24 characters, whatever the year. */
-static void local_texts(mu_instant at, char date[24], char clock[8])
-{
-    mu_civil c;
-    mu_time_civil(at, mu_time_offset(at), &c);
-    unsigned year = c.year >= 0 && c.year <= 9999 ? (unsigned)c.year : 0;
-    snprintf(date, 24, "%04u-%02u-%02u", year, (unsigned)c.month % 100u, (unsigned)c.day % 100u);
-    snprintf(clock, 8, "%02u:%02u", (unsigned)c.hour % 100u, (unsigned)c.minute % 100u);
-}
-
 static bool instant(mu_state *state, mu_format format, mu_instant at)
 {
-    char date[24], clock[8], utc[32];
-    local_texts(at, date, clock);
+    char date[12], clock[8], utc[32];
+    mu_civil c;
+    mu_time_civil(at, mu_time_offset(at), &c);
+    mu_civil_date(date, &c);
+    mu_civil_clock(clock, &c);
+    mu_buf *out = state->out;
     if (format == FORMAT_LOCAL)
-        return mu_buf_addf(state->out, "%sT%s", date, clock);
+        return mu_buf_adds(out, date) && mu_buf_addc(out, 'T') && mu_buf_adds(out, clock);
     mu_time_write(utc, at);
-    if (!state->plain
-        && !mu_buf_addf(state->out, "<time datetime=\"%s\"%s>", utc, format == FORMAT_RELATIVE ? " data-relative" : ""))
-        return false;
-    bool fine = true;
+    bool fine = state->plain || (mu_buf_adds(out, "<time datetime=\"") && mu_buf_adds(out, utc)
+                                 && mu_buf_adds(out, format == FORMAT_RELATIVE ? "\" data-relative>" : "\">"));
     if (format == FORMAT_RELATIVE)
-        fine = relative(state, at, date, clock);
-    else if (format == FORMAT_DATE)
-        fine = mu_buf_adds(state->out, date);
-    else if (format == FORMAT_CLOCK)
-        fine = mu_buf_adds(state->out, clock);
-    else
-        fine = mu_buf_addf(state->out, "%s %s", date, clock);
-    return fine && (state->plain || mu_buf_adds(state->out, "</time>"));
+        fine = fine && relative(state, at, date, clock);
+    if (format == FORMAT_DATE || format == FORMAT_TIME)
+        fine = fine && mu_buf_adds(out, date);
+    if (format == FORMAT_TIME)
+        fine = fine && mu_buf_addc(out, ' ');
+    if (format == FORMAT_CLOCK || format == FORMAT_TIME)
+        fine = fine && mu_buf_adds(out, clock);
+    return fine && (state->plain || mu_buf_adds(out, "</time>"));
 }
 
 static bool format_duration(mu_state *state, const json_t *value)
