@@ -39,7 +39,7 @@ static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
     rq->me_roles = mu_col(rows, "roles");
     rq->session = mu_col(rows, "session");
     rq->must_change = mu_same(mu_col(rows, "must_change"), "t");
-    if (rq->route != NULL && rq->route->role == MU_ROLE_PUBLIC)
+    if (rq->route != NULL && rq->route->role == MU_ROLE_PUBLIC && !(rq->must_change && mu_same(rq->route->path, "/")))
         return MU_OK;
     if (rq->me == NULL)
         return mu_fail(&rq->problem, MU_UNAUTHORIZED, NULL, "error.signin.needed", NULL);
@@ -286,6 +286,7 @@ void mu_flow(mu_req *rq, mu_db *db)
         case MU_JOB_ROUTE:  mu_reply_finish(rq, route_flow(rq)); break;
         case MU_JOB_STREAM: mu_sse_open(rq); break;
         case MU_JOB_READY:  mu_probe_ready(rq); break;
+        case MU_JOB_METRICS: mu_probe_metrics(rq); break;
         }
         mu_flow_end(rq);
         mu_arena_overflow(rq->arena, NULL);

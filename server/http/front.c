@@ -170,6 +170,10 @@ bool mu_front(mu_req *rq)
         rq->job = MU_JOB_READY;
         return false;
     }
+    if (rq->method == MU_GET && mu_same(rq->path, "/metrics") && rq->face == MU_FACE_PAGE) {
+        rq->job = MU_JOB_METRICS;
+        return false;
+    }
     if (rq->method == MU_GET && mu_same(rq->path, "/stream") && rq->face == MU_FACE_JSON) {
         rq->job = MU_JOB_STREAM;
         return false;

@@ -441,6 +441,7 @@ mu_err mu_http_start(const mu_http_setup *setup, mu_problem *problem)
     TRY(mu_static_start(problem));
     TRY(mu_openapi_start(problem));
     (void)mu_page_assets();
+    mu_gauge(MU_METRIC_LAST_BACKUP, 0, -1);
     TRY(open_socket(problem));
     TRY(start_daemon(problem));
     TRY(start_loop(problem));

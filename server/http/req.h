@@ -50,7 +50,7 @@ typedef struct {
 typedef enum { MU_PHASE_NEW, MU_PHASE_BODY, MU_PHASE_WAITING, MU_PHASE_DONE } mu_phase;
 
 /* Answered on a handler thread, but not rows of the table. */
-typedef enum { MU_JOB_ROUTE, MU_JOB_STREAM, MU_JOB_READY } mu_job;
+typedef enum { MU_JOB_ROUTE, MU_JOB_STREAM, MU_JOB_READY, MU_JOB_METRICS } mu_job;
 
 typedef struct mu_stream mu_stream;
 
@@ -192,7 +192,8 @@ void mu_static_stop(void);
 
 /* ---- probe.c: health, readiness, version, metrics, robots, security.txt, problem pages ---- */
 bool mu_probe_answer(mu_req *rq);
-void mu_probe_ready(mu_req *rq);         /* on a handler thread */
+void mu_probe_ready(mu_req *rq);         /* these two on a handler thread */
+void mu_probe_metrics(mu_req *rq);
 
 /* ---- openapi.c ---- */
 mu_err mu_openapi_start(mu_problem *problem);

@@ -1,11 +1,13 @@
 /* Queues an answer: status, body, and the header fields that every answer of its kind has. */
+#include <stdio.h>
 #include <string.h>
+#include "conf.h"
 #include "req.h"
 
 #define CSP_APP "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " \
     "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types muster"
 /* The public page runs no script and may be framed by the portals of the institution itself. */
-#define CSP_STATUS "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+#define CSP_STATUS "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self' "
 /* Files of others and documents: no script, no form, no frame, even when a browser shows them. */
 #define CSP_FILE "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 #define PERMISSIONS "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
@@ -17,11 +19,15 @@ static void add(struct MHD_Response *response, const char *name, const char *val
 
 void mu_head_fields(struct MHD_Response *response, mu_head_kind kind)
 {
-    const char *policy = CSP_FILE;
+    const char *policy = CSP_FILE, *frames = mu_conf_text(MU_CONF_STATUS_FRAMES);
+    char text[1024];
 
     switch (kind) {
     case MU_HEAD_PAGE:   policy = CSP_APP; break;
-    case MU_HEAD_STATUS: policy = CSP_STATUS; break;
+    case MU_HEAD_STATUS:
+        snprintf(text, sizeof text, CSP_STATUS "%.700s", strpbrk(frames, ";,\r\n") == NULL ? frames : "");
+        policy = text;
+        break;
     case MU_HEAD_DATA:
     case MU_HEAD_OPEN:
     case MU_HEAD_STATIC: break;
