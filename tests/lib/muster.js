@@ -29,11 +29,11 @@ export function freePort() {
 }
 
 // A database cloned from the migrated and seeded template.
-export async function database() {
+export async function database(template = 'muster_template') {
   const name = 't_' + randomBytes(6).toString('hex');
   const admin = new pg.Client({ host: socketDir, user: 'postgres', database: 'postgres' });
   await admin.connect();
-  await admin.query(`create database ${name} template muster_template`);
+  await admin.query(`create database ${name} template ${template}`);
   await admin.end();
   const pool = new pg.Pool({ host: socketDir, user: 'postgres', database: name, max: 4 });
   pool.on('error', () => {});                       // fault tests stop the server under us
@@ -56,7 +56,7 @@ process.on('exit', () => { for (const child of running) { try { process.kill(-ch
 
 // Options: db (made when absent), settings {MUSTER_…}, asan, args, work (false: serve alone).
 export async function muster(options = {}) {
-  const db = options.db || await database();
+  const db = options.db || await database(options.demo ? 'muster_demo' : 'muster_template');
   const data = options.data || mkdtempSync(path.join(env.MUSTER_TEST_WORK, 'data-'));
   const port = options.port || await freePort();
   const log = path.join(results, `muster-${path.basename(data)}.log`);
