@@ -10,6 +10,7 @@
  *   {{#time}}at{{/time}} the instant called `at` as <time datetime="…">2026-11-23 14:05</time>, in the site's zone. Likewise by
  *                        the name of a value: date, clock (14:05), relative ("12 min ago · 14:05", against `now`), duration
  *                        (of seconds), local (for datetime-local fields), md (Markdown to safe HTML). An absent value gives nothing.
+ *   {{#items.0}}         is there any? A number of one digit behind a dot names an element of a list.
  *   {{x}}                of an object with "zh" or "en": the text in the reader's language, else in the other one.
  *   {{#list.0}}          an element of a list by a number of one digit; as a section it asks whether there is any.
  * {{{x}}} and {{&x}} are refused unless the last part of x ends in "_html" or "_svg", or the flags allow it.

@@ -108,6 +108,7 @@ static void values_are_escaped_and_languages_chosen(void **state)
     renders(*state, "en", "{{t1}}|{{t2}}", "{\"t1\":{\"zh\":\"断网\",\"en\":\"outage\"},\"t2\":{\"zh\":\"仅\",\"en\":\"\"}}", "outage|仅");
     renders(*state, "en", "{{#zero}}a{{/zero}}{{#empty}}b{{/empty}}{{^empty}}c{{/empty}}{{#none}}d{{/none}}{{#list}}e{{/list}}",
             "{\"zero\":0,\"empty\":\"\",\"list\":[]}", "c");
+    renders(*state, "en", "{{#l.0}}any {{l.1}}{{/l.0}}{{^m.0}}none{{/m.0}}{{l.9}}{{l.-1}}", "{\"l\":[\"a\",\"b\"],\"m\":[]}", "any bnone");
     renders(*state, "en", "{{{note_html}}}{{{map_svg}}}", "{\"note_html\":\"<p>\",\"map_svg\":\"<svg>\"}", "<p><svg>");
 }
 
