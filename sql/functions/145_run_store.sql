@@ -159,7 +159,7 @@ begin
   insert into run_event(run_id, seq, at_real, at_sim, kind, path, occ, actor_kind, actor, reason, dedupe_key, body, prev_hash, hash)
     select r.id, (v ->> 'seq')::bigint, v_now, (v ->> 'at')::timestamptz, v ->> 'kind', v ->> 'path', (v ->> 'occ')::int, v #>> '{actor,kind}',
       case when v #>> '{actor,id}' ~ '^[0-9a-f]{8}-[0-9a-f-]{27}$' then (v #>> '{actor,id}')::uuid end, v ->> 'reason', case when (v ->> 'input')::boolean then v ->> 'key' end, v,
-      coalesce(result -> 'hashes' ->> (n - 2)::int, result ->> 'prev_hash'), result -> 'hashes' ->> (n - 1)::int
+      case when n = 1 then result ->> 'prev_hash' else result -> 'hashes' ->> (n - 2)::int end, result -> 'hashes' ->> (n - 1)::int
     from jsonb_array_elements(v_events) with ordinality x(v, n);
   insert into run_step(run_id, path, occ, step_id, kind, position, status, role, title, detail, due_at, started_at, ended_at, started_seq, ended_seq, result)
     select r.id, s ->> 'path', (s ->> 'occ')::int, s ->> 'step_id', s ->> 'kind', (s ->> 'ord')::int, s ->> 'status', s ->> 'role', s -> 'title', s,
