@@ -406,7 +406,7 @@ make_one(const mu_outbox *outbox, const char *root)
         (void)convert(arena, directory, &job, &bytes, &n, &why);
     mu_err err = why.key == NULL ? finish(outbox, arena, &job, bytes, n, mu_monotonic_ms() - began) : give_up(outbox, arena, &job, &why, mu_monotonic_ms() - began);
     if (err == MU_OK)
-        mu_hint(outbox->db, "job done 0");
+        mu_hint(outbox->db, mu_printf(arena, "report:%s *", job.subject));
     remove_tree(directory);
     return err == MU_OK;
 }

@@ -61,7 +61,8 @@ mu_out_result
 mu_outbox_result(mu_arena *arena, const mu_out_row *row, mu_out_outcome outcome, int code, const char *detail, int64_t ms, int64_t retry_after,
                  bool unsure)
 {
-    mu_out_result r = { .id = row->id, .token = row->token, .outcome = outcome, .code = code, .detail = clean(arena, detail), .ms = ms };
+    mu_out_result r = { .id = row->id, .token = row->token, .outcome = outcome, .code = code, .detail = clean(arena, detail), .ms = ms,
+                        .ref = row->ref != NULL ? mu_strdup(arena, row->ref) : NULL };
     uint32_t random;
 
     if (outcome != MU_OUT_RETRY)
@@ -181,6 +182,31 @@ count_results(const mu_out_result *results, size_t count)
         }
 }
 
+void
+mu_outbox_hint(mu_db *db, mu_arena *arena, const char *ref, const char *parts)
+{
+    if (ref != NULL && ref[0] != '\0')
+        mu_hint(db, mu_printf(arena, "incident:%s %s", ref, parts));
+}
+
+/* One hint for each incident of the batch; beyond a few, pages find out by themselves. */
+static void
+hint_all(mu_db *db, mu_arena *arena, const mu_out_result *results, size_t count, const char *parts)
+{
+    const char *told[16];
+    size_t n = 0;
+
+    for (size_t i = 0; i < count && n < MU_COUNT(told); i++) {
+        bool known = results[i].ref == NULL;
+        for (size_t k = 0; k < n && !known; k++)
+            known = mu_same(told[k], results[i].ref);
+        if (known)
+            continue;
+        told[n++] = results[i].ref;
+        mu_outbox_hint(db, arena, results[i].ref, parts);
+    }
+}
+
 mu_err
 mu_outbox_settle(const mu_outbox *outbox, mu_arena *arena, const mu_out_result *results, size_t count)
 {
@@ -201,7 +227,7 @@ mu_outbox_settle(const mu_outbox *outbox, mu_arena *arena, const mu_out_result *
     for (int i = 0; i < mu_rows_count(steps); i++)
         if (mu_outbox_answer(outbox->db, arena, mu_cell(steps, i, 0), mu_cell(steps, i, 1), mu_cell(steps, i, 2)) != MU_OK)
             mu_log(MU_LOG_WARN, "outbox.answer", "run=%s path=%s", mu_cell(steps, i, 0), mu_cell(steps, i, 1)); /* the sweep finds it again */
-    mu_hint(outbox->db, "outbox settled 0");
+    hint_all(outbox->db, arena, results, count, mu_rows_count(steps) > 0 ? "*" : "deliveries,deliverytable,told");
     return MU_OK;
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     int64_t     ms;
     double      after;                   /* seconds until the next try, for RETRY */
     bool        gone;                    /* the endpoint asked never to be called again */
+    const char *ref;                     /* of the incident, NULL = none; for the hint */
 } mu_out_result;
 
 typedef enum { MU_GUARD_SEND, MU_GUARD_SIMULATE, MU_GUARD_REFUSE } mu_guard;
@@ -66,6 +67,9 @@ mu_err mu_outbox_begin(const mu_outbox *outbox, mu_arena *arena, const mu_out_ro
 /* Records the results in one statement, then tells the runs whose effects came to an end. On an error nothing was recorded and
  * the caller may try again. */
 mu_err mu_outbox_settle(const mu_outbox *outbox, mu_arena *arena, const mu_out_result *results, size_t count) MU_MUST;
+
+/* Hints browsers and other processes that parts of an incident's page changed ("*" = any). ref NULL or "": nothing. */
+void mu_outbox_hint(mu_db *db, mu_arena *arena, const char *ref, const char *parts);
 
 /* Tells the run how its effects of one step ended; nothing when some row is still on its way. */
 mu_err mu_outbox_answer(mu_db *db, mu_arena *arena, const char *run, const char *path, const char *occ) MU_MUST;

@@ -82,6 +82,7 @@ fire(mu_db *db, mu_arena *arena, const char *timer, bool *ret_fired)
     TRY(mu_commit(tx));
     MU_FP(timer_fired);
     *ret_fired = true;
+    mu_outbox_hint(db, arena, mu_col(row, "ref"), "*");
     return MU_OK;
 }
 
@@ -106,10 +107,8 @@ mu_timers_fire(mu_db *db, mu_arena *arena)
             fired++;
         mu_arena_reset(arena, mark);
     }
-    if (fired > 0) {
+    if (fired > 0)
         mu_count(MU_METRIC_TIMERS_FIRED, 0, (uint64_t)fired);
-        mu_hint(db, "timer fired 0");
-    }
     return fired;
 }
 
@@ -133,10 +132,17 @@ simple(mu_db *db, mu_arena *arena, enum mu_query_id query, const char *const *pa
 static void
 tick_clocks(const mu_outbox *outbox, mu_arena *arena)
 {
-    const mu_rows *changed = simple(outbox->db, arena, Q_clocks_tick, NO_ARGS, "clocks");
+    const mu_rows *row = simple(outbox->db, arena, Q_clocks_tick, NO_ARGS, "clocks");
+    const char *text = row != NULL && mu_rows_count(row) == 1 ? mu_cell(row, 0, 0) : NULL;
+    mu_problem ignored = { .arena = arena };
+    json_t *changed = NULL;
+    const json_t *one;
+    size_t i;
 
-    if (changed != NULL && mu_rows_count(changed) > 0 && !mu_same(mu_cell(changed, 0, 0), "[]"))
-        mu_hint(outbox->db, "clock changed 0");
+    if (text == NULL || mu_same(text, "[]") || mu_json_parse(arena, text, strlen(text), &ignored, &changed) != MU_OK)
+        return;
+    json_array_foreach(changed, i, one)
+        mu_outbox_hint(outbox->db, arena, mu_json_str(one, "incident"), "header,clocks,timeline,deliveries");
 }
 
 static void
@@ -148,6 +154,8 @@ sweep(const mu_outbox *outbox, mu_arena *arena)
     for (int i = 0; due != NULL && i < mu_rows_count(due); i++) {
         mu_mark mark = mu_arena_mark(arena);
         mu_err err = mu_outbox_answer(outbox->db, arena, mu_cell(due, i, 0), mu_cell(due, i, 1), mu_cell(due, i, 2));
+        if (err == MU_OK)
+            mu_outbox_hint(outbox->db, arena, mu_cell(due, i, 3), "*");
         mu_arena_reset(arena, mark);
         if (err == MU_UNAVAILABLE)
             return;
@@ -157,11 +165,11 @@ sweep(const mu_outbox *outbox, mu_arena *arena)
 static void
 raise_alarms(const mu_outbox *outbox, mu_arena *arena, int late)
 {
-    const mu_rows *row = simple(outbox->db, arena, Q_outbox_alarm, ARGS(mu_printf(arena, "%d", late)), "alarm");
+    const mu_rows *told = simple(outbox->db, arena, Q_outbox_alarm, ARGS(mu_printf(arena, "%d", late)), "alarm");
 
-    if (row != NULL && mu_rows_count(row) == 1 && !mu_same(mu_cell(row, 0, 0), "0")) {
-        mu_log(MU_LOG_WARN, "outbox.alarm", "rows=%s", mu_cell(row, 0, 0));
-        mu_hint(outbox->db, "outbox alarm 0");
+    for (int i = 0; told != NULL && i < mu_rows_count(told); i++) {
+        mu_log(MU_LOG_WARN, "outbox.alarm", "incident=%s", mu_cell(told, i, 0));
+        mu_outbox_hint(outbox->db, arena, mu_cell(told, i, 0), "timeline,deliveries,deliverytable");
     }
 }
 

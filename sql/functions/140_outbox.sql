@@ -131,9 +131,10 @@ $$;
 -- Effects of runs whose every row has come to an end while the step still waits: what settling found, and what a crash between
 -- settling and telling the run left behind.
 drop function if exists outbox_effects_due(int);
-create function outbox_effects_due(most int) returns table(run uuid, path text, occ int) language sql stable as $$
-  select distinct g.run_id, g.path, g.occ from (
-    select o.run_id, o.path, o.occ, regexp_replace(o.idem_key, '\|[^|]*$', '') as key, sum(o.claim_token)::bigint as round
+create function outbox_effects_due(most int) returns table(run uuid, path text, occ int, ref text) language sql stable as $$
+  select distinct g.run_id, g.path, g.occ, g.ref from (
+    select o.run_id, o.path, o.occ, regexp_replace(o.idem_key, '\|[^|]*$', '') as key, sum(o.claim_token)::bigint as round,
+      (select i.ref from incident i where i.id = (select x.incident_id from run x where x.id = o.run_id)) as ref
     from run_step s join run r on r.id = s.run_id and r.finished_at is null
     join outbox o on o.run_id = s.run_id and o.path = s.path and o.occ = s.occ join message m on m.id = o.message_id and m.purpose = 'step'
     where s.ended_at is null and s.kind = 'notify' and s.status = 'waiting'
@@ -166,11 +167,11 @@ end $$;
 
 -- Tells the commander what did not arrive: rows given up or unknown, and rows still undelivered `late` after they were made. One
 -- alarm per incident and call, through every other way there is: mail when a web hook failed, web hooks (and the commander's
--- mailbox) when mail failed. Alarms themselves raise no alarm. Gives how many rows were alarmed.
+-- mailbox) when mail failed. Alarms themselves raise no alarm. Gives the references of the incidents that were told, '' for the house.
 drop function if exists outbox_alarm(interval);
-create function outbox_alarm(late interval) returns int language plpgsql as $$
+create function outbox_alarm(late interval) returns setof text language plpgsql as $$
 declare
-  g record; i incident%rowtype; n int; total int := 0; v_ids bigint[]; v_list text; v_first text; v_to jsonb; v_words jsonb; v_subject jsonb;
+  g record; i incident%rowtype; v_ids bigint[]; v_list text; v_first text; v_to jsonb; v_words jsonb; v_subject jsonb;
 begin
   for g in
     select distinct x.incident_id from (
@@ -191,11 +192,10 @@ begin
       order by o.id limit 500 for update of o skip locked),
     marked as (update outbox o set alarmed_at = app_now() from late_ones l where o.id = l.id
       returning o.id, o.channel, o.address, coalesce(l.last_error, '') as why, coalesce(l.purpose, '') as purpose)
-    select array_agg(k.id) filter (where k.purpose <> 'alarm'), count(*),
+    select array_agg(k.id) filter (where k.purpose <> 'alarm'),
       string_agg(k.channel || ' ' || case when k.channel = 'email' then k.address else split_part(k.address, '/', 3) end || ': ' || k.why, E'\n' order by k.id)
         filter (where k.purpose <> 'alarm' and k.nth <= 10)
-      into v_ids, n, v_list from (select *, row_number() over (order by id) as nth from marked) k;
-    total := total + coalesce(n, 0);
+      into v_ids, v_list from (select *, row_number() over (order by id) as nth from marked) k;
     continue when v_ids is null;
     v_first := v_ids[1]::text;
     if i.id is not null then
@@ -210,8 +210,8 @@ begin
     v_words := jsonb_build_object('zh', E'请用其他方式联系以下收件方：\n' || v_list, 'en', E'Please reach these receivers another way:\n' || v_list);
     perform message_send(i.id, 'alarm', v_subject, v_words, jsonb_build_object('count', cardinality(v_ids)),
       v_to || '[{"event":"incident.alarm"}]', jsonb_build_object('key', 'alarm/' || v_first, 'priority', 1));
+    return next coalesce(i.ref, '');
   end loop;
-  return total;
 end $$;
 
 -- Numbers for the operator: how much waits, how old the oldest is, what was given up.

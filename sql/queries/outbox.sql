@@ -13,13 +13,13 @@ select run, path, occ from outbox_settle($1::jsonb);
 select outbox_rescue($1::int) as rescued;
 
 -- name: outbox_effects_due(most int) -> many
-select run, path, occ from outbox_effects_due($1::int);
+select run, path, occ, ref from outbox_effects_due($1::int);
 
 -- name: outbox_effect(run uuid, path text, occ int) -> many
 select key, round, reached, simulated, dead, unknown, error from outbox_effect($1::uuid, $2::text, $3::int);
 
--- name: outbox_alarm(late int) -> one
-select outbox_alarm(make_interval(secs => $1::int)) as alarmed;
+-- name: outbox_alarm(late int) -> many
+select outbox_alarm as ref from outbox_alarm(make_interval(secs => $1::int));
 
 -- name: outbox_numbers() -> one
 select pending, oldest, dead from outbox_numbers();
