@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "clock.h"
+#include "conf.h"
 #include "crypto.h"
 #include "form.h"
 #include "metrics.h"
 #include "req.h"
 
-#define STREAMS_MAX   4000
+#define STREAMS_MAX   4000           /* and never more than half of all connections */
 #define TOPICS_MAX    8
 #define TOPIC_BYTES   96
-#define PENDING_BYTES 8192          /* a stream that is this far behind is closed and comes back with Last-Event-ID */
+#define PENDING_BYTES 4096          /* a stream that is this far behind is closed and comes back with Last-Event-ID */
 #define BEAT_MS       15000         /* a comment now and then is how a vanished client is noticed */
 #define LIFE_MS       (30 * 60000)  /* then the browser comes back and who it is is checked anew */
 #define KEPT          512           /* events kept for those that come back */
@@ -70,7 +71,6 @@ static void push(mu_stream *stream, const char *text, size_t n)
     }
 }
 
-/* A change of an incident is also one of the lists that show incidents. */
 static bool wants(const mu_stream *stream, const char *topic)
 {
     for (unsigned i = 0; i < stream->topics_n; i++)
@@ -132,6 +132,7 @@ static void publish(const char *payload)
     if (got < 2 || !mu_parse_int(seq, 0, INT64_MAX, &number))
         snprintf(seq, sizeof seq, "null");
     append_event(topic, parts, seq);
+    /* A change of an incident is also one of the lists that show incidents. */
     if (strncmp(topic, "incident:", 9) == 0) {
         append_event("home", "*", "null");
         append_event("incidents", "*", "null");
@@ -307,6 +308,17 @@ static void catch_up(mu_stream *stream, const char *last)
     }
 }
 
+static bool is_full(void)
+{
+    const int64_t half = mu_conf_int(MU_CONF_HTTP_CONNECTIONS) / 2;
+    bool full;
+
+    pthread_mutex_lock(&hub.lock);
+    full = hub.count >= STREAMS_MAX || (int64_t)hub.count >= half;
+    pthread_mutex_unlock(&hub.lock);
+    return full;
+}
+
 void mu_sse_open(mu_req *rq)
 {
     static const char hello[] = "retry: 2000\n: hello\n\n";
@@ -322,7 +334,7 @@ void mu_sse_open(mu_req *rq)
     }
     if ((stream = calloc(1, sizeof *stream)) == NULL)
         abort();
-    if (!take_topics(rq, stream) || hub.count >= STREAMS_MAX) {
+    if (!take_topics(rq, stream) || is_full()) {
         if (stream->topics_n > 0)
             mu_fail(&rq->problem, MU_UNAVAILABLE, NULL, "error.busy", NULL);
         else
