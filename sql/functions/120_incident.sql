@@ -235,7 +235,7 @@ end $$;
 -- reopening. Resolving marks services that are still down as restored now and stops their clocks; closing asks that no run is open.
 create or replace function incident_state(ref text, etag text, body jsonb) returns jsonb language plpgsql as $$
 declare
-  i incident%rowtype := incident_lock(ref, etag); v_from text := i.state; v_to text := body->>'state'; v_now timestamptz := to_ms(app_now()); s record;
+  i incident%rowtype := incident_lock(ref, etag); v_from text := i.state; v_to text := body->>'state'; v_now timestamptz := to_ms(app_now()); v_closed timestamptz := i.closed_at; s record;
 begin
   perform incident_must_command(i);
   if v_to = v_from then perform refuse('MU422', 'error.state.same', '/state'); end if;
@@ -250,6 +250,12 @@ begin
     resolved_at = case when v_to in ('resolved','closed') then coalesce(x.resolved_at, v_now) end,
     closed_at = case when v_to = 'closed' then v_now end
   where x.id = i.id returning * into i;
+  -- Nobody has a role in what is closed, so that "my steps" never looks through the archive; opening it again brings them back.
+  if v_to = 'closed' then
+    update incident_role r set until = v_now where r.incident_id = i.id and r.until is null;
+  elsif v_from = 'closed' then
+    update incident_role r set until = null where r.incident_id = i.id and r.until = v_closed;
+  end if;
   perform timeline_add(i.id, null, 'state', body->>'reason', jsonb_build_object('from', v_from, 'to', v_to));
   if v_to = 'resolved' then
     for s in select v.slug from incident_service x join service v on v.id = x.service_id
@@ -258,7 +264,8 @@ begin
     end loop;
   end if;
   if v_to in ('resolved','closed') then
-    update incident_clock c set stopped_at = v_now where c.incident_id = i.id and c.kind = 'next_update' and c.stopped_at is null;
+    update incident_clock c set stopped_at = v_now where c.incident_id = i.id and c.stopped_at is null
+      and (c.kind = 'next_update' or v_to = 'closed' and c.kind <> 'report');
   elsif v_to = 'open' then
     perform clock_next_update(i.id, null, null);
   end if;

@@ -67,11 +67,24 @@ create or replace function json_list(j jsonb) returns jsonb language sql immutab
   select case when jsonb_typeof(j) = 'array' then j else '[]' end
 $$;
 
+-- What was typed into a field of a step's form.
+create or replace function step_typed(typed jsonb, field text) returns text language sql immutable as $$
+  select coalesce(typed->>('values.' || field), typed->'values'->>field)
+$$;
+
+-- People as the engine keeps them, with their names in both languages.
+create or replace function people_named(people jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(e.value || jsonb_build_object('name', coalesce(p.name, e.value->'name')) order by e.ordinality), '[]')
+  from jsonb_array_elements(json_list(people)) with ordinality e left join person p on p.id::text = e.value->>'id'
+$$;
+
 -- One step as screens show it: the engine's document with flags for the template, the people of its role, and what I may do.
-create or replace function step_view(s run_step, r run, roles jsonb, index int default 0) returns jsonb language sql stable as $$
+-- `typed` = what a form that failed had in it, so that nothing typed is lost.
+drop function if exists step_view(run_step, run, jsonb, int);
+create or replace function step_view(s run_step, r run, roles jsonb, typed jsonb default null) returns jsonb language sql stable as $$
   with d as (select s.detail as d,
       s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown') as live,
-      json_list(r.state #> array['roles', s.role]) as people,
+      people_named(r.state #> array['roles', s.role]) as people,
       coalesce((s.detail->>'asks')::bool, false) as asks,
       s.due_at is not null and s.ended_at is null as running),
   me as (select exists (select 1 from d, jsonb_array_elements(d.people) p where p.value->>'id' = me()::text) as mine)
@@ -83,27 +96,29 @@ create or replace function step_view(s run_step, r run, roles jsonb, index int d
     'critical', nullif((d.d->>'critical')::bool, false),
     'due_at', iso(s.due_at), 'running', d.running, 'overdue', d.running and s.due_at < app_now(),
     'soon', d.running and s.due_at between app_now() and app_now() + interval '5 minutes',
-    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', d.d->'by', 'result', s.result, 'error', d.d->'error',
+    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', case when jsonb_typeof(d.d->'by') = 'object' then people_named(jsonb_build_array(d.d->'by'))->0 end, 'result', s.result, 'error', d.d->'error',
+    'choice', case when s.kind = 'decide' and jsonb_typeof(s.result) = 'object' then (select string_agg(x.value, ', ' order by x.key) from jsonb_each_text(s.result) x) end, 'note_typed', typed->>'note', 'reason_typed', typed->>'reason', 'link_typed', typed->>'link',
     'may_act', d.live and (me.mine or has_role('commander')), 'may_command', d.live and has_role('commander'),
     'may_reopen', not d.live and s.status in ('done','skipped','overridden') and s.kind in ('task','checklist','decide','approve') and has_role('commander') and r.finished_at is null,
     'read_do', nullif(d.d->>'mode' = 'read_do', false),
     'items', (select jsonb_agg(jsonb_build_object('id', i.value->'id', 'title', jsonb_strip_nulls(jsonb_build_object('zh', i.value->'zh', 'en', i.value->'en')),
         'critical', coalesce((i.value->>'critical')::bool, false), 'done', i.value->>'state' = 'done', 'na', i.value->>'state' = 'not_applicable',
-        'todo', coalesce(i.value->>'state', 'open') not in ('done', 'not_applicable'), 'by', i.value->'by', 'at', i.value->'at', 'reason', i.value->'reason') order by i.ordinality)
+        'todo', coalesce(i.value->>'state', 'open') not in ('done', 'not_applicable'), 'by', case when jsonb_typeof(i.value->'by') = 'object' then people_named(jsonb_build_array(i.value->'by'))->0 end, 'at', i.value->'at', 'reason', i.value->'reason') order by i.ordinality)
       from jsonb_array_elements(json_list(d.d->'items')) with ordinality i),
     'items_done', (select count(*) from jsonb_array_elements(json_list(d.d->'items')) i where i.value->>'state' in ('done','not_applicable')),
     'items_all', nullif(jsonb_array_length(json_list(d.d->'items')), 0),
     'fields', (select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
         'type', f.value->'type', 'required', coalesce((f.value->>'required')::bool, false),
         'is_bool', f.value->>'type' = 'bool', 'is_enum', f.value->>'type' = 'enum', 'is_number', f.value->>'type' = 'int',
-        'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', f.value->'values') order by f.ordinality)
+        'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', (select jsonb_agg(jsonb_build_object('value', v, 'chosen', v = step_typed(typed, f.value->>'id'))) from jsonb_array_elements_text(json_list(f.value->'values')) v),
+        'value', coalesce(step_typed(typed, f.value->>'id'), ''), 'yes', step_typed(typed, f.value->>'id') = 'true', 'no', step_typed(typed, f.value->>'id') = 'false') order by f.ordinality)
       from jsonb_array_elements(json_list(d.d->'form')) with ordinality f),
     'options', (select jsonb_agg(jsonb_build_object('value', o.value->'value', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(o.value->'zh', o.value->'value'), 'en', coalesce(o.value->'en', o.value->'value')))) order by o.ordinality)
       from jsonb_array_elements(json_list(d.d->'options')) with ordinality o),
-    'approve', case when d.d ? 'approve' then (d.d->'approve') || jsonb_build_object('given_count', jsonb_array_length(json_list(d.d #> '{approve,given}')),
+    'approve', case when d.d ? 'approve' then (d.d->'approve') || jsonb_build_object('given', people_named(d.d #> '{approve,given}'), 'given_count', jsonb_array_length(json_list(d.d #> '{approve,given}')),
         'i_did', exists (select 1 from jsonb_array_elements(json_list(d.d #> '{approve,given}')) g where g.value->>'id' = me()::text)) end,
     'evidence', d.d->'evidence', 'report', d.d->'report', 'notify', d.d->'notify', 'second', d.d->'second', 'escalation', d.d->'escalation',
-    'delivery', case when s.kind in ('notify','status') then (select jsonb_strip_nulls(jsonb_build_object('all', count(*), 'done', count(*) filter (where b.state in ('done','simulated')),
+    'delivery', case when s.kind = 'notify' then (select jsonb_strip_nulls(jsonb_build_object('all', count(*), 'done', count(*) filter (where b.state in ('done','simulated')),
         'bad', nullif(count(*) filter (where b.state in ('dead','unknown')), 0), 'acked', count(b.acked_at), 'ack', nullif(count(b.ack_token), 0)))
       from outbox b where b.run_id = s.run_id and b.path = s.path and b.occ = s.occ) end))
   from d, me
@@ -137,7 +152,8 @@ create or replace function step_is_work(kind text) returns boolean language sql 
 $$;
 
 -- One run with its current steps in full, the last that ended and the next that will come.
-create or replace function run_view(r run, everything boolean default false) returns jsonb language sql stable as $$
+drop function if exists run_view(run, boolean);
+create or replace function run_view(r run, everything boolean default false, form jsonb default null) returns jsonb language sql stable as $$
   with v as (select w.title, w.body, p.slug from playbook_version w join playbook p on p.id = w.playbook_id where w.playbook_id = r.playbook_id and w.version = r.playbook_version),
   roles as (select case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end as roles from v),
   steps as (select s.* from run_step s where s.run_id = r.id and step_is_work(s.kind)),
@@ -145,7 +161,7 @@ create or replace function run_view(r run, everything boolean default false) ret
   select jsonb_build_object('id', r.id, 'playbook', v.slug, 'title', v.title, 'version', r.playbook_version, 'kind', r.kind, 'status', r.status,
     'is', jsonb_build_object(r.status, true), 'open', r.finished_at is null, 'created_at', iso(r.created_at), 'finished_at', iso(r.finished_at),
     'done', counts.done, 'total', counts.total, 'seq', r.seq, 'may_command', has_role('commander') and r.finished_at is null,
-    'current', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles) order by coalesce((s.detail->>'asks')::bool, false) desc, s.due_at nulls last, s.position, s.path)
+    'current', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles, case when form->>'path' = s.path then form end) order by coalesce((s.detail->>'asks')::bool, false) desc, s.due_at nulls last, s.position, s.path)
       from steps s where r.finished_at is null and s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown')), '[]'),
     'ended', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles) order by s.ended_seq desc nulls last, s.position desc)
       from (select * from steps where ended_at is not null and status not in ('cancelled') order by ended_seq desc nulls last limit case when everything then 2000 else 20 end) s), '[]'),
@@ -154,10 +170,11 @@ create or replace function run_view(r run, everything boolean default false) ret
   from v, roles, counts
 $$;
 
-create or replace function run_get(run uuid) returns table(body text, etag text) language plpgsql stable as $$
+drop function if exists run_get(uuid);
+create or replace function run_get(run uuid, form jsonb) returns table(body text, etag text) language plpgsql stable as $$
 begin
   if not exists (select 1 from run u where u.id = run_get.run) then perform refuse('MU404', 'error.run.unknown', ''); end if;
-  return query select (run_view(u, true) || jsonb_build_object('ref', i.ref, 'kind', i.kind, 'incident_title', i.title, 'now', iso(app_now())))::text, u.seq::text
+  return query select (run_view(u, true, form) || jsonb_build_object('ref', i.ref, 'kind', i.kind, 'incident_title', i.title, 'now', iso(app_now())))::text, u.seq::text
     from run u join incident i on i.id = u.incident_id where u.id = run_get.run;
 end $$;
 

@@ -27,7 +27,8 @@ create or replace function incident_roles_view(incident uuid) returns jsonb lang
     select r.role, coalesce((select v.body->'roles'->r.role from run u join playbook_version v on v.playbook_id = u.playbook_id and v.version = u.playbook_version
           where u.incident_id = incident_roles_view.incident and v.body->'roles' ? r.role limit 1), role_label(r.role)) as name,
       jsonb_agg(jsonb_build_object('id', p.id, 'login', p.login, 'name', p.name, 'since', iso(r.since), 'me', p.id = me()) order by r.since, p.id) as people
-    from incident_role r join person p on p.id = r.person_id where r.incident_id = incident_roles_view.incident and r.until is null group by r.role) g
+    from incident_role r join person p on p.id = r.person_id join incident i on i.id = r.incident_id
+    where r.incident_id = incident_roles_view.incident and (r.until is null or r.until = i.closed_at) group by r.role) g
 $$;
 
 create or replace function incident_deliveries_view(incident uuid) returns jsonb language sql stable as $$
@@ -127,8 +128,8 @@ $$;
 
 -- Incidents, newest first; cursor = "declared_at|id" of the last row shown.
 create or replace function incident_list(p_kind text, p_state text, p_severity text, p_service text, p_q text, p_cursor text, p_limit int)
-returns table(body text, next text) language plpgsql stable as $$
-declare v_rows incident[]; v_most int := least(coalesce(p_limit, 50), 200); v_at timestamptz; v_id uuid; v_next text; v_service uuid;
+returns table(body text, next text) language plpgsql stable set plan_cache_mode to force_custom_plan as $$
+declare v_rows incident[]; v_most int := least(coalesce(p_limit, 50), 200); v_at timestamptz; v_id uuid; v_next text; v_service uuid; v_q text := nullif(btrim(p_q), ''); v_grams text[] := search_grams(nullif(btrim(p_q), ''));
 begin
   if p_cursor is not null then
     begin v_at := split_part(p_cursor, '|', 1)::timestamptz; v_id := split_part(p_cursor, '|', 2)::uuid;
@@ -139,9 +140,8 @@ begin
     select i.* from incident i
     where (p_kind is null or i.kind = p_kind) and (p_severity is null or i.severity = p_severity)
       and (p_state is null or i.state = p_state or p_state = 'active' and i.state <> 'closed')
-      and (v_service is null or exists (select 1 from incident_service s where s.incident_id = i.id and s.service_id = v_service))
-      and (p_q is null or i.ref ilike '%' || replace(replace(replace(p_q, '\', '\\'), '%', '\%'), '_', '\_') || '%'
-           or i.title ilike '%' || replace(replace(replace(p_q, '\', '\\'), '%', '\%'), '_', '\_') || '%')
+      and (v_service is null or i.id in (select s.incident_id from incident_service s where s.service_id = v_service))
+      and (v_q is null or found_in(v_q, i.title || ' ' || i.ref) and (length(v_q) = 1 or search_grams(i.title || ' ' || i.ref) @> v_grams))
       and (v_at is null or (i.declared_at, i.id) < (v_at, v_id))
     order by i.declared_at desc, i.id desc limit v_most + 1) x;
   if array_length(v_rows, 1) > v_most then
@@ -217,7 +217,7 @@ begin
         select * from incident where state in ('open','mitigated') and kind = 'drill' order by declared_at desc limit 10) i),
     'to_close', (select coalesce(jsonb_agg(incident_row(i::incident) order by i.declared_at desc), '[]') from (
         select * from incident where state = 'resolved' order by declared_at desc limit 5) i),
-    'mine', (select coalesce(jsonb_agg(step_view(m.s, m.r, m.roles, 0) || jsonb_build_object('ref', m.ref, 'incident_title', m.title, 'severity', m.severity, 'drill', m.kind = 'drill')
+    'mine', (select coalesce(jsonb_agg(step_view(m.s, m.r, m.roles) || jsonb_build_object('ref', m.ref, 'incident_title', m.title, 'severity', m.severity, 'drill', m.kind = 'drill')
           order by severity_rank(m.severity), (m.s).due_at nulls last, (m.s).position), '[]') from (
         select s as s, r as r, case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end as roles, i.ref, i.title, i.severity, i.kind
         from incident_role x join incident i on i.id = x.incident_id and i.state <> 'closed' join run r on r.incident_id = i.id and r.finished_at is null

@@ -1,5 +1,5 @@
--- name: run_get(run text) -> one
-select body, etag from run_get($1::uuid);
+-- name: run_get(run text, form jsonb) -> one
+select body, etag from run_get($1::uuid, $2::jsonb);
 
 -- name: run_open(run text) -> one
 select ref, kind, version, may_command, incident from run_open($1::uuid);
