@@ -211,7 +211,7 @@ char *mu_time_format(mu_arena *arena, mu_instant at)
 static bool local_tm(mu_instant at, struct tm *tm)
 {
     time_t seconds = (time_t)floor_div(at, MU_SECOND);
-    return localtime_r(&seconds, tm) != NULL; /* MU-ALLOW: the re-entrant form */
+    return localtime_r(&seconds, tm) != NULL; /* allowed: the re-entrant form */
 }
 
 int64_t mu_time_offset(mu_instant at)
