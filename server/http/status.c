@@ -7,38 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
-#include <zlib.h>
 #include "assets.h"
 #include "clock.h"
 #include "conf.h"
 #include "crypto.h"
 #include "json.h"
 #include "log.h"
-#include "req.h"
+#include "status_set.h"
 
 #define POLL_S      30
 #define STALE_MS    60000
 #define KEEP_MS     60000
-#define PAGE_MAX    (8u << 20)
-#define ITEMS_MAX   32
 #define SNAPSHOT    "snapshot.json"
-
-/* One thing to give out. language "" means the same for every reader. */
-typedef struct {
-    char  path[64], file[64], language[4];
-    const char *media;
-    char *bytes;
-    size_t n;
-    int   status;
-    mu_head_kind kind;
-    char  etag[40];
-    struct MHD_Response *plain, *gzip, *same;
-} item;
-
-typedef struct { item items[ITEMS_MAX]; unsigned n; } set;
 
 static struct {
     pthread_t thread;
@@ -46,8 +27,8 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t  poked;
     bool      poke, stopping;
-    _Atomic(set *) fresh;       /* made by the refresher, taken over by the HTTP thread */
-    set      *shown;            /* HTTP thread only */
+    _Atomic(mu_status_set *) fresh;       /* made by the refresher, taken over by the HTTP thread */
+    mu_status_set *shown;            /* HTTP thread only */
     char     *folder;
     /* the refresher's own */
     char     *document;         /* the last good snapshot */
@@ -57,218 +38,12 @@ static struct {
     bool      stale;
 } status = { .lock = PTHREAD_MUTEX_INITIALIZER, .poked = PTHREAD_COND_INITIALIZER };
 
-/* ---- making a set ---- */
-
-static char *zip(const char *bytes, size_t n, size_t *ret_n)
+static void publish(mu_status_set *fresh)
 {
-    z_stream z = { 0 };
-    const size_t most = n + n / 1000 + 64;
-    char *out = malloc(most);
-
-    if (out == NULL || deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-        free(out);
-        return NULL;
-    }
-    z.next_in = (Bytef *)(uintptr_t)bytes;
-    z.avail_in = (uInt)n;
-    z.next_out = (Bytef *)out;
-    z.avail_out = (uInt)most;
-    const bool done = deflate(&z, Z_FINISH) == Z_STREAM_END;
-    *ret_n = z.total_out;
-    deflateEnd(&z);
-    if (!done || *ret_n >= n) {
-        free(out);
-        return NULL;
-    }
-    return out;
-}
-
-static struct MHD_Response *response_of(const item *it, void *bytes, size_t n, enum MHD_ResponseMemoryMode mode, bool gzip)
-{
-    struct MHD_Response *out = MHD_create_response_from_buffer(n, bytes, mode);
-
-    if (out == NULL)
-        abort();
-    mu_head_fields(out, it->kind);
-    MHD_add_response_header(out, "Content-Type", it->media);
-    if (gzip)
-        MHD_add_response_header(out, "Content-Encoding", "gzip");
-    if (it->language[0] != '\0')
-        MHD_add_response_header(out, "Content-Language", strcmp(it->language, "zh") == 0 ? "zh-CN" : "en");
-    MHD_add_response_header(out, "Vary", it->language[0] != '\0' ? "Accept-Encoding, Accept-Language, Cookie" : "Accept-Encoding");
-    MHD_add_response_header(out, "ETag", it->etag);
-    MHD_add_response_header(out, "Cache-Control", it->status == 200 ? "public, max-age=15, stale-if-error=86400" : "no-store");
-    if (it->status == 503)
-        MHD_add_response_header(out, "Retry-After", "10");
-    return out;
-}
-
-/* Characters that XML 1.0 forbids; alert texts do contain them. */
-static size_t without_controls(char *text, size_t n)
-{
-    size_t out = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] >= 32 || text[i] == '\t' || text[i] == '\n' || text[i] == '\r')
-            text[out++] = text[i];
-    text[out] = '\0';
-    return out;
-}
-
-/* Takes over `bytes` (malloc). */
-static void add_item(set *to, const char *path, const char *file, const char *language, const char *media, mu_head_kind kind, int code, char *bytes, size_t n)
-{
-    item *it = &to->items[to->n];
-    char *packed;
-    size_t packed_n;
-    uint8_t sum[32];
-
-    if (to->n == ITEMS_MAX) {
-        free(bytes);
-        return;
-    }
-    to->n++;
-    n = without_controls(bytes, n);
-    *it = (item){ .media = media, .bytes = bytes, .n = n, .status = code, .kind = kind };
-    snprintf(it->path, sizeof it->path, "%s", path);
-    snprintf(it->file, sizeof it->file, "%s", file);
-    snprintf(it->language, sizeof it->language, "%s", language);
-    mu_sha256(bytes, n, sum);
-    it->etag[0] = '"';
-    for (int i = 0; i < 12; i++)
-        snprintf(it->etag + 1 + 2 * i, 3, "%02x", sum[i]);
-    memcpy(it->etag + 25, "\"", 2);
-    packed = zip(bytes, n, &packed_n);
-    it->plain = response_of(it, bytes, n, MHD_RESPMEM_MUST_FREE, false);
-    it->gzip = packed != NULL ? response_of(it, packed, packed_n, MHD_RESPMEM_MUST_FREE, true) : NULL;
-    it->same = response_of(it, (void *)(uintptr_t)"", 0, MHD_RESPMEM_PERSISTENT, false);
-}
-
-static void free_set(set *s)
-{
-    for (unsigned i = 0; s != NULL && i < s->n; i++) {
-        MHD_destroy_response(s->items[i].plain);
-        if (s->items[i].gzip != NULL)
-            MHD_destroy_response(s->items[i].gzip);
-        MHD_destroy_response(s->items[i].same);
-    }
-    free(s);
-}
-
-static json_t *ui_of(mu_arena *arena, const char *language)
-{
-    const bool zh = strcmp(language, "zh") == 0;
-    json_t *ui = json_pack("{s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:b,s:{s:b}}", "lang", language, "lang_zh", zh, "lang_en", !zh, "path", "/status",
-        "url_zh", "/status?lang=zh", "url_en", "/status?lang=en", "route", "status", "now", mu_time_format(arena, mu_wall_now()), "public", 1, "is", "status", 1);
-
-    json_object_set_new(ui, "site_name", json_string(mu_conf_text(MU_CONF_SITE_NAME)));
-    json_object_set(ui, "assets", mu_page_assets());
-    json_object_set_new(ui, "base_url", json_string(mu_conf_text(MU_CONF_HTTP_PUBLIC_URL)));
-    return ui;
-}
-
-static void add_page(set *to, mu_arena *arena, const json_t *snapshot, const char *template, const char *path, const char *file, const char *language,
-                     const char *media, int code, const json_t *stale)
-{
-    mu_problem problem = { .arena = arena };
-    mu_buf out = MU_BUF(PAGE_MAX);
-    json_t *model = json_copy((json_t *)(uintptr_t)snapshot);
-
-    json_object_set_new(model, "ui", ui_of(arena, language));
-    if (stale != NULL)
-        json_object_set(model, "stale", (json_t *)(uintptr_t)stale);
-    if (mu_page_render(template, model, language, &out, &problem) == MU_OK && out.n > 0) {
-        const size_t n = out.n;
-        char *bytes = mu_buf_take(&out);
-        add_item(to, path, file, language, media, strcmp(template, "status") == 0 ? MU_HEAD_STATUS : MU_HEAD_OPEN, code, bytes, n);
-    } else {
-        mu_log(MU_LOG_ERROR, "status.render", "template=%s language=%s detail=\"%s\"", template, language, problem.detail != NULL ? problem.detail : mu_err_code(problem.code));
-        mu_buf_free(&out);
-    }
-    json_decref(model);
-}
-
-static void add_documents(set *to, const json_t *snapshot, int code)
-{
-    json_t *documents = json_object_get(snapshot, "documents"), *document;
-    const char *name;
-
-    json_object_foreach(documents, name, document) {
-        char path[64], file[64], *text = json_dumps(document, JSON_COMPACT);
-        if (text == NULL || strstr(name, "..") != NULL) {
-            free(text);
-            continue;
-        }
-        snprintf(path, sizeof path, "/api/v2/%.48s", name);
-        snprintf(file, sizeof file, "api/v2/%.48s", name);
-        add_item(to, path, file, "", "application/json; charset=utf-8", MU_HEAD_OPEN, code, text, strlen(text));
-    }
-}
-
-static set *make_set(mu_arena *arena, const json_t *snapshot, int code, const json_t *stale)
-{
-    static const struct { const char *template, *path, *file, *media; } pages[] = {
-        { "status", "/status", "status", "text/html; charset=utf-8" },
-        { "history.atom", "/history.atom", "history", "application/atom+xml; charset=utf-8" },
-        { "history.rss", "/history.rss", "history", "application/rss+xml; charset=utf-8" },
-    };
-    static const char *const languages[] = { "zh", "en" };
-    set *out = calloc(1, sizeof *out);
-
-    if (out == NULL)
-        abort();
-    for (size_t i = 0; i < MU_COUNT(pages); i++)
-        for (size_t k = 0; k < MU_COUNT(languages) && mu_page_exists(pages[i].template); k++) {
-            const char *ext = i == 0 ? "html" : strchr(pages[i].template, '.') + 1;
-            add_page(out, arena, snapshot, pages[i].template, pages[i].path, mu_printf(arena, "%s.%s.%s", pages[i].file, languages[k], ext),
-                     languages[k], pages[i].media, code, stale);
-        }
-    add_documents(out, snapshot, code);
-    return out;
-}
-
-static void publish(set *fresh)
-{
-    free_set(atomic_exchange(&status.fresh, fresh));
+    mu_status_free(atomic_exchange(&status.fresh, fresh));
 }
 
 /* ---- disk ---- */
-
-static bool write_file(const char *folder, const char *name, const char *bytes, size_t n)
-{
-    char path[1024], temporary[1040];
-    FILE *file;
-    bool good;
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    for (char *at = path + strlen(folder) + 1; (at = strchr(at, '/')) != NULL; at++) {
-        *at = '\0';
-        (void)mkdir(path, 0755);
-        *at = '/';
-    }
-    snprintf(temporary, sizeof temporary, "%s.new", path);
-    file = fopen(temporary, "we");
-    if (file == NULL)
-        return false;
-    good = fwrite(bytes, 1, n, file) == n && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    good = fclose(file) == 0 && good;
-    return good && rename(temporary, path) == 0;
-}
-
-static bool write_set(const char *folder, const set *s)
-{
-    const char *main = mu_conf_text(MU_CONF_SITE_LANGUAGE);
-    bool good = true;
-
-    (void)mkdir(folder, 0755);
-    for (unsigned i = 0; i < s->n; i++) {
-        const item *it = &s->items[i];
-        good = write_file(folder, it->file, it->bytes, it->n) && good;
-        if (strcmp(it->language, main) == 0)   /* the site's own language also under the plain name */
-            good = write_file(folder, strcmp(it->path, "/status") == 0 ? "index.html" : it->path + 1, it->bytes, it->n) && good;
-    }
-    return good;
-}
 
 static char *read_snapshot(const char *folder)
 {
@@ -278,12 +53,12 @@ static char *read_snapshot(const char *folder)
     size_t n;
 
     snprintf(path, sizeof path, "%s/%s", folder, SNAPSHOT);
-    if ((file = fopen(path, "re")) == NULL || (text = malloc(PAGE_MAX)) == NULL) {
+    if ((file = fopen(path, "re")) == NULL || (text = malloc(MU_STATUS_BYTES_MAX)) == NULL) {
         if (file != NULL)
             fclose(file);
         return NULL;
     }
-    n = fread(text, 1, PAGE_MAX - 1, file);
+    n = fread(text, 1, MU_STATUS_BYTES_MAX - 1, file);
     fclose(file);
     text[n] = '\0';
     return text;
@@ -327,7 +102,7 @@ static void take_good(mu_arena *arena, const char *text)
 {
     json_t *snapshot = json_loads(text, 0, NULL);
     char digest[65];
-    set *made;
+    mu_status_set *made;
 
     if (!json_is_object(snapshot)) {
         json_decref(snapshot);
@@ -337,8 +112,8 @@ static void take_good(mu_arena *arena, const char *text)
     digest_of(arena, snapshot, digest);
     status.good_ms = mu_monotonic_ms();
     if (strcmp(digest, status.digest) != 0 || status.stale) {
-        made = make_set(arena, snapshot, 200, NULL);
-        if (!write_set(status.folder, made))
+        made = mu_status_make(arena, snapshot, 200, NULL);
+        if (!mu_status_write(status.folder, made))
             mu_log(MU_LOG_WARN, "status.disk", "folder=\"%s\" errno=%d", status.folder, errno);
         publish(made);
         status.kept_ms = 0;
@@ -348,7 +123,7 @@ static void take_good(mu_arena *arena, const char *text)
     /* Also without a change now and then, so that a later start without a database knows how long ago this was true. */
     if (status.kept_ms == 0 || status.good_ms - status.kept_ms > KEEP_MS) {
         status.kept_ms = status.good_ms;
-        if (!write_file(status.folder, SNAPSHOT, text, strlen(text)))
+        if (!mu_status_write_file(status.folder, SNAPSHOT, text, strlen(text)))
             mu_log(MU_LOG_WARN, "status.disk", "folder=\"%s\" errno=%d", status.folder, errno);
     }
     free(status.document);
@@ -374,7 +149,7 @@ static void show_stale(mu_arena *arena)
         json_object_set_new(stale, "minutes", json_integer((mu_wall_now() - at) / (60 * MU_SECOND)));
         json_object_set_new(stale, "seconds", json_integer((mu_wall_now() - at) / MU_SECOND));
     }
-    publish(make_set(arena, snapshot, status.document != NULL ? 200 : 503, stale));
+    publish(mu_status_make(arena, snapshot, status.document != NULL ? 200 : 503, stale));
     status.stale = true;
     status.stale_made_ms = now;
     json_decref(stale);
@@ -472,8 +247,8 @@ void mu_status_stop(void)
     pthread_mutex_unlock(&status.lock);
     pthread_join(status.thread, NULL);
     status.running = false;
-    free_set(atomic_exchange(&status.fresh, NULL));
-    free_set(status.shown);
+    mu_status_free(atomic_exchange(&status.fresh, NULL));
+    mu_status_free(status.shown);
     status.shown = NULL;
     free(status.document);
     free(status.folder);
@@ -487,7 +262,7 @@ mu_err mu_status_export(const char *url, const char *folder, mu_problem *problem
     mu_db *db = mu_db_new(url, "muster export");
     const char *text = NULL;
     json_t *snapshot;
-    set *made;
+    mu_status_set *made;
     bool good;
     mu_err err;
 
@@ -501,14 +276,14 @@ mu_err mu_status_export(const char *url, const char *folder, mu_problem *problem
         json_decref(snapshot);
         return mu_failf(problem, MU_INTERNAL, "the status snapshot is not an object");
     }
-    made = make_set(problem->arena, snapshot, 200, NULL);
-    good = write_set(folder, made);
+    made = mu_status_make(problem->arena, snapshot, 200, NULL);
+    good = mu_status_write(folder, made);
     for (size_t i = 0; i < mu_assets_count && good; i++) {
         const char *address = strncmp(mu_assets[i].path, "web/", 4) == 0 ? mu_page_asset(mu_assets[i].path + 4) : "";
         if (mu_starts(address, "/static/") && strstr(mu_assets[i].path, ".js") == NULL)
-            good = write_file(folder, address + 1, mu_assets[i].raw, mu_assets[i].raw_n);
+            good = mu_status_write_file(folder, address + 1, mu_assets[i].raw, mu_assets[i].raw_n);
     }
-    free_set(made);
+    mu_status_free(made);
     json_decref(snapshot);
     return good ? MU_OK : mu_failf(problem, MU_INTERNAL, "cannot write below %s: errno %d", folder, errno);
 }
@@ -548,12 +323,12 @@ static bool signed_in(mu_req *rq)
     return token[0] != '\0' || mu_header(rq, "Authorization") != NULL;
 }
 
-static const item *find(mu_req *rq, const char *path, size_t n, const char *query)
+static const mu_status_item *find(mu_req *rq, const char *path, size_t n, const char *query)
 {
     const char *language = NULL;
 
     for (unsigned i = 0; i < status.shown->n; i++) {
-        const item *it = &status.shown->items[i];
+        const mu_status_item *it = &status.shown->items[i];
         if (strlen(it->path) != n || memcmp(it->path, path, n) != 0)
             continue;
         if (it->language[0] == '\0')
@@ -576,12 +351,12 @@ static bool not_yet(mu_req *rq)
 
 bool mu_status_answer(mu_req *rq)
 {
-    set *fresh;
+    mu_status_set *fresh;
     const size_t n = rq->target != NULL ? strcspn(rq->target, "?#") : 0;
     const char *path = rq->target, *accept;
     const bool root = n == 1, page = n == 7 && memcmp(path, "/status", 7) == 0;
     size_t path_n = n;
-    const item *it;
+    const mu_status_item *it;
 
     if (rq->method == MU_OPTIONS && n > 8 && memcmp(path, "/api/v2/", 8) == 0) {
         mu_req_prepare(rq);
@@ -596,7 +371,7 @@ bool mu_status_answer(mu_req *rq)
     if (rq->method != MU_GET || n == 0 || !(page || (root && !signed_in(rq)) || strncmp(path, "/api/v2/", 8) == 0 || strncmp(path, "/history.", 9) == 0))
         return false;
     if ((fresh = atomic_exchange(&status.fresh, NULL)) != NULL) {
-        free_set(status.shown);   /* those still being sent keep their own reference */
+        mu_status_free(status.shown);   /* those still being sent keep their own reference */
         status.shown = fresh;
     }
     if (status.shown == NULL)
