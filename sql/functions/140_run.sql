@@ -160,7 +160,7 @@ create or replace function run_view(r run, everything boolean default false, for
   counts as (select count(*) filter (where ended_at is not null) as done, count(*) as total from steps)
   select jsonb_build_object('id', r.id, 'playbook', v.slug, 'title', v.title, 'version', r.playbook_version, 'kind', r.kind, 'status', r.status,
     'is', jsonb_build_object(r.status, true), 'open', r.finished_at is null, 'created_at', iso(r.created_at), 'finished_at', iso(r.finished_at),
-    'done', counts.done, 'total', counts.total, 'seq', r.seq, 'may_command', has_role('commander') and r.finished_at is null,
+    'done', counts.done, 'total', counts.total, 'seq', r.seq, 'second', case when jsonb_typeof(r.state #> '{second,abort,by}') = 'object' then people_named(jsonb_build_array(r.state #> '{second,abort,by}'))->0 end, 'may_command', has_role('commander') and r.finished_at is null,
     'current', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles, case when form->>'path' = s.path then form end) order by coalesce((s.detail->>'asks')::bool, false) desc, s.due_at nulls last, s.position, s.path)
       from steps s where r.finished_at is null and s.ended_at is null and s.status in ('active','waiting','ready','failed','unknown')), '[]'),
     'ended', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles) order by s.ended_seq desc nulls last, s.position desc)

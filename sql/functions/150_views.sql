@@ -129,18 +129,20 @@ $$;
 -- Incidents, newest first; cursor = "declared_at|id" of the last row shown.
 create or replace function incident_list(p_kind text, p_state text, p_severity text, p_service text, p_q text, p_cursor text, p_limit int)
 returns table(body text, next text) language plpgsql stable set plan_cache_mode to force_custom_plan as $$
-declare v_rows incident[]; v_most int := least(coalesce(p_limit, 50), 200); v_at timestamptz; v_id uuid; v_next text; v_service uuid; v_q text := nullif(btrim(p_q), ''); v_grams text[] := search_grams(nullif(btrim(p_q), ''));
+declare v_rows incident[]; v_most int := least(coalesce(p_limit, 50), 200); v_at timestamptz; v_id uuid; v_next text; v_ids uuid[]; v_q text := nullif(btrim(p_q), ''); v_grams text[] := search_grams(nullif(btrim(p_q), ''));
 begin
   if p_cursor is not null then
     begin v_at := split_part(p_cursor, '|', 1)::timestamptz; v_id := split_part(p_cursor, '|', 2)::uuid;
     exception when others then perform refuse('MU400', 'error.cursor', ''); end;
   end if;
-  if p_service is not null then select s.id into v_service from service s where s.slug = p_service; v_service := coalesce(v_service, '00000000-0000-0000-0000-000000000000'); end if;
+  if p_service is not null then
+    v_ids := array(select x.incident_id from incident_service x join service s on s.id = x.service_id where s.slug = p_service);
+  end if;
   select array_agg(x::incident order by x.declared_at desc, x.id desc) into v_rows from (
     select i.* from incident i
     where (p_kind is null or i.kind = p_kind) and (p_severity is null or i.severity = p_severity)
       and (p_state is null or i.state = p_state or p_state = 'active' and i.state <> 'closed')
-      and (v_service is null or i.id in (select s.incident_id from incident_service s where s.service_id = v_service))
+      and (v_ids is null or i.id = any(v_ids))
       and (v_q is null or found_in(v_q, i.title || ' ' || i.ref) and (length(v_q) = 1 or search_grams(i.title || ' ' || i.ref) @> v_grams))
       and (v_at is null or (i.declared_at, i.id) < (v_at, v_id))
     order by i.declared_at desc, i.id desc limit v_most + 1) x;
