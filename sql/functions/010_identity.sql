@@ -99,9 +99,19 @@ begin
   return found_person;
 end $$;
 
+-- A browser's own description in few words; as it is when it is not known.
+create or replace function agent_short(agent text) returns text language sql immutable as $$
+  select coalesce(nullif(concat_ws(' · ',
+    case when agent ~ 'MicroMessenger/' then 'WeChat' when agent ~ 'Edg/' then 'Edge ' || substring(agent from 'Edg/(\d+)')
+      when agent ~ 'Firefox/' then 'Firefox ' || substring(agent from 'Firefox/(\d+)') when agent ~ 'Chrome/' then 'Chrome ' || substring(agent from 'Chrome/(\d+)')
+      when agent ~ 'Version/.*Safari/' then 'Safari ' || substring(agent from 'Version/(\d+)') end,
+    case when agent ~* 'harmonyos|openharmony' then 'HarmonyOS' when agent ~ 'Android' then 'Android' when agent ~ 'iPhone|iPad' then 'iOS' when agent ~ 'Windows' then 'Windows'
+      when agent ~ 'Mac OS X' then 'macOS' when agent ~ 'Linux' then 'Linux' end), ''), agent)
+$$;
+
 create or replace function session_doc(s session) returns jsonb language sql stable as $$
   select jsonb_build_object('id', s.id, 'created_at', iso(s.created_at), 'seen_at', iso(s.seen_at), 'expires_at', iso(least(s.expires_at, s.seen_at + interval '12 hours')),
-    'address', s.address, 'agent', s.agent, 'this', s.id = my_session())
+    'address', s.address, 'agent', agent_short(s.agent), 'this', s.id = my_session())
 $$;
 
 create or replace function token_doc(t api_token) returns jsonb language sql stable as $$

@@ -262,7 +262,7 @@ begin
   perform audit('team.member_removed', wanted, jsonb_build_object('person', who));
 end $$;
 
--- From the command line: a person with roles and a one-time password. Says nothing to an existing login but its id.
+-- From the command line: a person with roles and a one-time password; one who is known but has no password yet gets one.
 create or replace function user_create(who text, name jsonb, roles jsonb, mail text, hash text) returns uuid language plpgsql as $$
 declare made uuid;
 begin
@@ -270,8 +270,9 @@ begin
   if made is null then
     made := person_create(jsonb_strip_nulls(jsonb_build_object('login', who, 'name', coalesce(name, to_jsonb(who)), 'roles', coalesce(roles, '["viewer"]'), 'email', mail)));
   end if;
-  if not exists (select 1 from account a where a.person_id = made) then
-    perform account_set(made, hash, true);
+  if exists (select 1 from account a where a.person_id = made) then
+    perform refuse('MU409', 'error.person.login_taken', '/login', jsonb_build_object('login', who));
   end if;
+  perform account_set(made, hash, true);
   return made;
 end $$;
