@@ -4,5 +4,3 @@ create index outbox_to_ack on outbox(person_id, id desc) where ack_token is not 
 create index incident_clock_running on incident_clock(due_at) where stopped_at is null;
 create index incident_resolved on incident(resolved_at desc) where resolved_at is not null;
 create index incident_role_of on incident_role(incident_id, id);
-drop index incident_list;
-create index incident_list on incident(declared_at desc, id desc);
