@@ -341,6 +341,13 @@ static const mu_status_item *find(mu_req *rq, const char *path, size_t n, const 
     return NULL;
 }
 
+static bool is_below(const char *path, size_t n, const char *prefix)
+{
+    const size_t width = strlen(prefix);
+
+    return n >= width && memcmp(path, prefix, width) == 0;
+}
+
 static bool not_yet(mu_req *rq)
 {
     mu_req_prepare(rq);
@@ -368,7 +375,7 @@ bool mu_status_answer(mu_req *rq)
         mu_out_field(rq, "Allow", "GET, HEAD, OPTIONS");
         return true;
     }
-    if (rq->method != MU_GET || n == 0 || !(page || (root && !signed_in(rq)) || strncmp(path, "/api/v2/", 8) == 0 || strncmp(path, "/history.", 9) == 0))
+    if (rq->method != MU_GET || n == 0 || !(page || is_below(path, n, "/status/history") || is_below(path, n, "/status/incidents/") || (root && !signed_in(rq)) || strncmp(path, "/api/v2/", 8) == 0 || strncmp(path, "/history.", 9) == 0))
         return false;
     if ((fresh = atomic_exchange(&status.fresh, NULL)) != NULL) {
         mu_status_free(status.shown);   /* those still being sent keep their own reference */

@@ -11,6 +11,8 @@
 #include "log.h"
 #include "status_set.h"
 
+#define HTML "text/html; charset=utf-8"
+
 static char *zip(const char *bytes, size_t n, size_t *ret_n)
 {
     z_stream z = { 0 };
@@ -107,11 +109,12 @@ void mu_status_free(mu_status_set *s)
     free(s);
 }
 
-static json_t *ui_of(mu_arena *arena, const char *language)
+static json_t *ui_of(mu_arena *arena, const char *language, const char *route, const char *path)
 {
     const bool zh = strcmp(language, "zh") == 0;
-    json_t *ui = json_pack("{s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:b,s:{s:b}}", "lang", language, "lang_zh", zh, "lang_en", !zh, "path", "/status",
-        "url_zh", "/status?lang=zh", "url_en", "/status?lang=en", "route", "status", "now", mu_time_format(arena, mu_wall_now()), "public", 1, "is", "status", 1);
+    json_t *ui = json_pack("{s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:b,s:{s:b}}", "lang", language, "lang_zh", zh, "lang_en", !zh, "path", path,
+        "url_zh", mu_printf(arena, "%s?lang=zh", path), "url_en", mu_printf(arena, "%s?lang=en", path), "route", route,
+        "now", mu_time_format(arena, mu_wall_now()), "public", 1, "is", route, 1);
 
     json_object_set_new(ui, "site_name", json_string(mu_conf_text(MU_CONF_SITE_NAME)));
     json_object_set(ui, "assets", mu_page_assets());
@@ -119,25 +122,55 @@ static json_t *ui_of(mu_arena *arena, const char *language)
     return ui;
 }
 
-static void add_page(mu_status_set *to, mu_arena *arena, const json_t *snapshot, const char *template, const char *path, const char *file, const char *language,
-                     const char *media, int code, const json_t *stale)
+/* `stem` and `ext` make the file's name: stem.LANGUAGE.ext. */
+typedef struct { const char *template, *path, *stem, *ext, *media; } page;
+
+static void add_page(mu_status_set *to, mu_arena *arena, const json_t *document, const page *p, const char *language, int code, const json_t *stale)
 {
     mu_problem problem = { .arena = arena };
     mu_buf out = MU_BUF(MU_STATUS_BYTES_MAX);
-    json_t *model = json_copy((json_t *)(uintptr_t)snapshot);
+    json_t *model = json_copy((json_t *)(uintptr_t)document);
 
-    json_object_set_new(model, "ui", ui_of(arena, language));
+    json_object_set_new(model, "ui", ui_of(arena, language, p->template, p->path));
     if (stale != NULL)
         json_object_set(model, "stale", (json_t *)(uintptr_t)stale);
-    if (mu_page_render(template, model, language, &out, &problem) == MU_OK && out.n > 0) {
+    if (mu_page_render(p->template, model, language, &out, &problem) == MU_OK && out.n > 0) {
         const size_t n = out.n;
         char *bytes = mu_buf_take(&out);
-        add_item(to, path, file, language, media, strcmp(template, "status") == 0 ? MU_HEAD_STATUS : MU_HEAD_OPEN, code, bytes, n);
+        add_item(to, p->path, mu_printf(arena, "%s.%s.%s", p->stem, language, p->ext), language, p->media,
+                 strcmp(p->ext, "html") == 0 ? MU_HEAD_STATUS : MU_HEAD_OPEN, code, bytes, n);
     } else {
-        mu_log(MU_LOG_ERROR, "status.render", "template=%s language=%s detail=\"%s\"", template, language, problem.detail != NULL ? problem.detail : mu_err_code(problem.code));
+        mu_log(MU_LOG_ERROR, "status.render", "template=%s language=%s detail=\"%s\"", p->template, language, problem.detail != NULL ? problem.detail : mu_err_code(problem.code));
         mu_buf_free(&out);
     }
     json_decref(model);
+}
+
+static void add_both(mu_status_set *to, mu_arena *arena, const json_t *document, const page *p, int code, const json_t *stale)
+{
+    if (!mu_page_exists(p->template))
+        return;
+    add_page(to, arena, document, p, "zh", code, stale);
+    add_page(to, arena, document, p, "en", code, stale);
+}
+
+/* A page for each incident of the feed, so that the links of the status page work while the database is away. */
+static void add_incidents(mu_status_set *to, mu_arena *arena, const json_t *snapshot, int code, const json_t *stale)
+{
+    json_t *entries = json_object_get(json_object_get(snapshot, "feed"), "entries"), *entry;
+    size_t i;
+
+    json_array_foreach(entries, i, entry) {
+        const char *name = json_string_value(json_object_get(entry, "code"));
+        json_t *document;
+        if (name == NULL || strlen(name) > 40 || strpbrk(name, "/.%?#") != NULL)
+            continue;
+        document = json_copy(entry);
+        json_object_set(document, "site", json_object_get(snapshot, "site"));
+        add_both(to, arena, document, &(page){ "status_incident", mu_printf(arena, "/status/incidents/%s", name), mu_printf(arena, "status/incidents/%s/index", name),
+                                               "html", HTML }, code, stale);
+        json_decref(document);
+    }
 }
 
 static void add_documents(mu_status_set *to, const json_t *snapshot, int code)
@@ -159,27 +192,35 @@ static void add_documents(mu_status_set *to, const json_t *snapshot, int code)
 
 mu_status_set *mu_status_make(mu_arena *arena, const json_t *snapshot, int code, const json_t *stale)
 {
-    static const struct { const char *template, *path, *file, *media; } pages[] = {
-        { "status", "/status", "status", "text/html; charset=utf-8" },
-        { "history.atom", "/history.atom", "history", "application/atom+xml; charset=utf-8" },
-        { "history.rss", "/history.rss", "history", "application/rss+xml; charset=utf-8" },
+    static const page pages[] = {
+        { "status", "/status", "status/index", "html", HTML },
+        { "status_history", "/status/history", "status/history/index", "html", HTML },
+        { "history.atom", "/history.atom", "history", "atom", "application/atom+xml; charset=utf-8" },
+        { "history.rss", "/history.rss", "history", "rss", "application/rss+xml; charset=utf-8" },
     };
-    static const char *const languages[] = { "zh", "en" };
     mu_status_set *out = calloc(1, sizeof *out);
 
     if (out == NULL)
         abort();
     for (size_t i = 0; i < MU_COUNT(pages); i++)
-        for (size_t k = 0; k < MU_COUNT(languages) && mu_page_exists(pages[i].template); k++) {
-            const char *ext = i == 0 ? "html" : strchr(pages[i].template, '.') + 1;
-            add_page(out, arena, snapshot, pages[i].template, pages[i].path, mu_printf(arena, "%s.%s.%s", pages[i].file, languages[k], ext),
-                     languages[k], pages[i].media, code, stale);
-        }
+        add_both(out, arena, snapshot, &pages[i], code, stale);
     add_documents(out, snapshot, code);
+    add_incidents(out, arena, snapshot, code, stale);
     return out;
 }
 
-/* ---- disk ---- */
+/* Whether the file holds just these bytes already. */
+static bool is_same(const char *path, const char *bytes, size_t n)
+{
+    FILE *file = fopen(path, "re");
+    char *text = file != NULL ? malloc(n + 1) : NULL;
+    const bool same = text != NULL && fread(text, 1, n + 1, file) == n && memcmp(text, bytes, n) == 0;
+
+    free(text);
+    if (file != NULL)
+        fclose(file);
+    return same;
+}
 
 bool mu_status_write_file(const char *folder, const char *name, const char *bytes, size_t n)
 {
@@ -193,6 +234,8 @@ bool mu_status_write_file(const char *folder, const char *name, const char *byte
         (void)mkdir(path, 0755);
         *at = '/';
     }
+    if (is_same(path, bytes, n))
+        return true;
     snprintf(temporary, sizeof temporary, "%s.new", path);
     file = fopen(temporary, "we");
     if (file == NULL)
@@ -210,9 +253,17 @@ bool mu_status_write(const char *folder, const mu_status_set *s)
     (void)mkdir(folder, 0755);
     for (unsigned i = 0; i < s->n; i++) {
         const mu_status_item *it = &s->items[i];
+        const char *mark;
+        char plain[sizeof it->file];
         good = mu_status_write_file(folder, it->file, it->bytes, it->n) && good;
-        if (strcmp(it->language, main) == 0)   /* the site's own language also under the plain name */
-            good = mu_status_write_file(folder, strcmp(it->path, "/status") == 0 ? "index.html" : it->path + 1, it->bytes, it->n) && good;
+        if (strcmp(it->language, main) != 0)
+            continue;
+        /* The site's own language also under the name without a language. */
+        mark = strrchr(it->file, '.') - strlen(it->language) - 1;
+        snprintf(plain, sizeof plain, "%.*s%s", (int)(mark - it->file), it->file, strrchr(it->file, '.'));
+        good = mu_status_write_file(folder, plain, it->bytes, it->n) && good;
+        if (strcmp(it->path, "/status") == 0)
+            good = mu_status_write_file(folder, "index.html", it->bytes, it->n) && good;
     }
     return good;
 }

@@ -4,12 +4,12 @@
 
 #include "req.h"
 
-#define MU_STATUS_ITEMS_MAX 32
+#define MU_STATUS_ITEMS_MAX 256
 #define MU_STATUS_BYTES_MAX (8u << 20)
 
 /* One thing to give out. language "" means the same for every reader. */
 typedef struct {
-    char  path[64], file[64], language[4];
+    char  path[96], file[112], language[4];
     const char *media;
     char *bytes;
     size_t n;
