@@ -352,7 +352,7 @@ create or replace function report_overlaid(doc jsonb, form jsonb) returns jsonb 
     'fields', (select coalesce(jsonb_agg(case when t is null then f else f || jsonb_build_object('value', t, 'text', t, 'typed', true, 'options',
         (select jsonb_agg(o || jsonb_build_object('on', o ->> 'value' = t)) from jsonb_array_elements(f -> 'options') o)) end order by n), '[]')
       from jsonb_array_elements(doc -> 'fields') with ordinality x(f, n) cross join lateral report_typed(form, 'values', f ->> 'key') t),
-    'questions', (select coalesce(jsonb_agg(case when t is null then f else f || jsonb_build_object('value', t, 'known', true,
+    'questions', (select coalesce(jsonb_agg(case when t is null then f else f || jsonb_build_object('value', t, 'known', true, 'answered', true, 'computed', false,
         'yes', lower(t) in ('yes','true','on','1'), 'no', lower(t) in ('no','false','0'), 'options',
         (select jsonb_agg(o || jsonb_build_object('on', o ->> 'value' = t)) from jsonb_array_elements(f -> 'options') o)) end order by n), '[]')
       from jsonb_array_elements(doc -> 'questions') with ordinality x(f, n) cross join lateral report_typed(form, 'facts', f ->> 'fact') t))
