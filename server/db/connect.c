@@ -3,7 +3,8 @@
 #include <string.h>
 #include "log.h"
 
-#define MU_CONNECT_SETTINGS "SET statement_timeout = '15s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'"
+/* No just-in-time compiling: our statements are short, and it costs more than they do. */
+#define MU_CONNECT_SETTINGS "SET jit = off; SET statement_timeout = '15s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'"
 
 static void on_notice(void *closure, const char *message)
 {

@@ -312,7 +312,7 @@ mu_err mu_tx_begin(mu_db *db, mu_arena *arena, mu_problem *problem, mu_tx **ret)
     if (!send_text(tx, SENT_BEGIN, "BEGIN"))
         return lost(tx);
     if (db->pooled && !send_text(tx, SENT_LIMITS, "SELECT set_config('statement_timeout', '15s', true), set_config('lock_timeout', '5s', true), "
-                                 "set_config('idle_in_transaction_session_timeout', '30s', true), set_config('TimeZone', 'UTC', true)"))
+                                 "set_config('idle_in_transaction_session_timeout', '30s', true), set_config('TimeZone', 'UTC', true), set_config('jit', 'off', true)"))
         return lost(tx);
     *ret = tx;
     return MU_OK;
