@@ -38,7 +38,7 @@ static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
     rq->me_login = mu_col(rows, "login");
     rq->me_roles = mu_col(rows, "roles");
     rq->session = mu_col(rows, "session");
-    rq->must_change = mu_same(mu_col(rows, "must_change"), "t");
+    rq->must_change = !rq->bearer && mu_same(mu_col(rows, "must_change"), "t");   /* a token is not the password's business */
     if (rq->route != NULL && rq->route->role == MU_ROLE_PUBLIC && !(rq->must_change && mu_same(rq->route->path, "/")))
         return MU_OK;
     if (rq->me == NULL)

@@ -42,6 +42,25 @@ static bool refuse(mu_req *rq, mu_err code, const char *key)
     return false;
 }
 
+/* A row that takes files takes more, but only from somebody who at least claims to be signed in. */
+static size_t body_max(mu_req *rq)
+{
+    const size_t usual = (size_t)mu_conf_int(MU_CONF_HTTP_BODY), upload = (size_t)mu_conf_int(MU_CONF_HTTP_UPLOAD);
+    const char *media = mu_header(rq, "Content-Type");
+    const mu_route *route;
+    unsigned allow;
+
+    if (upload <= usual || rq->method != MU_POST || media == NULL || strncasecmp(media, "multipart/form-data", 19) != 0
+        || (mu_header(rq, "Cookie") == NULL && mu_header(rq, "Authorization") == NULL))
+        return usual;
+    rq->bytes_max = upload;
+    mu_req_prepare(rq);
+    if (!mu_path_split(rq->arena, rq->path, rq->segments, &rq->segments_n))
+        return usual;
+    route = mu_route_match(rq, MU_POST, &allow);
+    return route != NULL && (route->flags & MU_R_MULTIPART) != 0 ? upload : usual;
+}
+
 bool mu_guard(mu_req *rq)
 {
     framing f = { 0 };
@@ -53,7 +72,8 @@ bool mu_guard(mu_req *rq)
         return rq->method == MU_OPTIONS ? true : refuse(rq, MU_MALFORMED, "error.path");
     if (strlen(rq->target) > MU_TARGET_MAX)
         return refuse(rq, MU_MALFORMED, "error.path");
-    if (f.length > mu_conf_int(MU_CONF_HTTP_BODY))
+    rq->bytes_max = body_max(rq);
+    if (f.length > (long long)rq->bytes_max)
         return refuse(rq, MU_TOO_LARGE, "error.too_large");
     return true;
 }
@@ -95,12 +115,11 @@ static void split_target(mu_req *rq)
 
 void mu_req_prepare(mu_req *rq)
 {
-    const int64_t body = mu_conf_int(MU_CONF_HTTP_BODY);
     const char *id = mu_header(rq, "X-Request-Id"), *language, *cookie;
 
     if (rq->arena != NULL)
         return;
-    rq->arena = mu_arena_new((8u << 20) + (size_t)body * 24);
+    rq->arena = mu_arena_new((8u << 20) + (rq->bytes_max > 0 ? rq->bytes_max : (size_t)mu_conf_int(MU_CONF_HTTP_BODY)) * 24);
     rq->problem = (mu_problem){ .arena = rq->arena };
     split_target(rq);
     mu_client_of(rq);

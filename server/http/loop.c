@@ -24,6 +24,7 @@
 #define TURN_MS 1000
 #define DRAIN_MS 5000       /* for answers to leave after the last handler has ended */
 #define BACKLOG 1024
+#define HELD_MAX (512u << 20)   /* bytes of bodies in memory, all requests together */
 
 mu_http_setup mu_setup;
 
@@ -35,6 +36,7 @@ static struct {
     _Atomic bool stopping;
     mu_conn    *conns;          /* HTTP thread only */
     int64_t     next_watch;
+    size_t      held;           /* bytes of bodies in memory; HTTP thread only */
     unsigned    in_flight;      /* requests whose answer has not left; HTTP thread only */
     mu_listener *listener;
     char       *certificate, *key;
@@ -148,12 +150,11 @@ static int method_of(const char *word, bool *ret_head)
 
 static void collect(mu_req *rq, const char *bytes, size_t n)
 {
-    const size_t limit = (size_t)mu_conf_int(MU_CONF_HTTP_BODY);
-
-    if (rq->overrun || rq->bytes_n + n > limit) {
+    if (rq->overrun || rq->bytes_n + n > rq->bytes_max || loop.held + n > HELD_MAX) {
         rq->overrun = true;
         return;
     }
+    loop.held += n;
     if (rq->bytes_n + n + 1 > rq->bytes_cap) {
         rq->bytes_cap = (rq->bytes_n + n + 1) * 2;
         if ((rq->bytes = realloc(rq->bytes, rq->bytes_cap)) == NULL)
@@ -241,6 +242,7 @@ static void on_completed(void *closure, struct MHD_Connection *con, void **conte
     if (rq == NULL)
         return;
     account(rq, code);
+    loop.held -= rq->bytes_n;
     if (rq->stream != NULL && rq->phase != MU_PHASE_DONE)
         mu_sse_discard(rq->stream);
     mu_arena_free(rq->arena);

@@ -61,7 +61,7 @@ struct mu_req {
     mu_job      job;
     char       *target;         /* as it came, NUL-terminated; malloc */
     char       *bytes;          /* the body so far; malloc */
-    size_t      bytes_n, bytes_cap;
+    size_t      bytes_n, bytes_cap, bytes_max;
     bool        overrun;        /* body over the limit, rest thrown away */
     bool        suspended;
     int64_t     at_start, at_complete, at_run, at_done;   /* monotonic ms */
