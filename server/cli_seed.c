@@ -9,6 +9,7 @@
 #include "migrate.h"
 #include "playbook.h"
 #include "profile.h"
+#include "run.h"
 #include "str.h"
 
 typedef struct { int playbooks, profiles; } counts;
@@ -68,11 +69,33 @@ static mu_err store_all(mu_tx *tx, void *closure)
     return MU_OK;
 }
 
+/* The running drill of the sample data gets its playbook here, for the engine is not SQL. */
+static mu_err start_sample_runs(mu_tx *tx, void *closure)
+{
+    const mu_rows *open, *rows;
+    int *started = closure;
+
+    *started = 0;
+    TRY(mu_query(tx, Q_demo_open, NO_ARGS, &open));
+    for (int i = 0; i < mu_rows_count(open); i++) {
+        const char *incident = mu_cell(open, i, 0);
+        json_t *data = NULL;
+        TRY(mu_one(tx, Q_demo_act, ARGS(incident), &rows));
+        TRY(mu_one(tx, Q_demo_run, ARGS(incident, mu_cell(open, i, 1)), &rows));
+        const char *run = mu_col(rows, "run");
+        TRY(mu_one(tx, Q_demo_run_data, ARGS(run), &rows));
+        TRY(mu_json_parse(mu_tx_arena(tx), mu_col(rows, "data"), strlen(mu_col(rows, "data")), mu_tx_problem(tx), &data));
+        TRY(mu_run_start(tx, run, data, NULL, NULL, NULL));
+        (*started)++;
+    }
+    return MU_OK;
+}
+
 int mu_cmd_seed(mu_cli *cli)
 {
     const bool demo = mu_cli_flag(cli, "--demo");
     counts c = { 0, 0 };
-    int scripts = 0;
+    int scripts = 0, runs = 0;
 
     if (cli->argc > 0)
         return mu_cli_usage("seed");
@@ -81,10 +104,13 @@ int mu_cmd_seed(mu_cli *cli)
         return mu_cli_report(cli, err);
     mu_db *db = mu_db_new(cli->direct_url, "muster");
     err = mu_tx_run(db, cli->arena, &cli->problem, store_all, &c);
-    mu_db_close(db);
     if (err == MU_OK && demo)
         err = mu_demo_load(cli->direct_url, &scripts, &cli->problem);
+    if (err == MU_OK && scripts > 0)
+        err = mu_tx_run(db, cli->arena, &cli->problem, start_sample_runs, &runs);
+    mu_run_cache_clear();
+    mu_db_close(db);
     if (err == MU_OK)
-        printf("playbooks: %d\nprofiles: %d\nsample scripts: %d\n", c.playbooks, c.profiles, scripts);
+        printf("playbooks: %d\nprofiles: %d\nsample scripts: %d\nsample runs: %d\n", c.playbooks, c.profiles, scripts, runs);
     return mu_cli_report(cli, err);
 }
