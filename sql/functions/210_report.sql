@@ -134,7 +134,8 @@ begin
   end if;
   insert into report(ref, incident_id, incident_kind, profile, profile_version, stage, number, run_id, path, occ, created_at, created_by, changed_at)
   values (incident_ref_next('RPT'), i.id, i.kind, p.id, p.version, v_stage, coalesce(r.number, 0) + 1, report_begin.run, report_begin.path, report_begin.occ,
-    app_now(), me(), app_now()) returning * into r;
+    -- a draft a playbook opens has no author yet: whoever did the step before it has not written in it and may approve it
+    app_now(), case when report_begin.run is null then me() end, app_now()) returning * into r;
   perform timeline_add(i.id, null, 'report_opened', null, jsonb_build_object('report', r.ref, 'profile', p.id, 'stage', v_stage,
     'name', p.body -> 'name', 'stage_name', profile_stage(p.body, v_stage) -> 'name'));
   return r.id;
