@@ -24,6 +24,7 @@
 #define TURN_MS 1000
 #define DRAIN_MS 5000       /* for answers to leave after the last handler has ended */
 #define BACKLOG 1024
+#define CONNECTION_BYTES 16384   /* the library clears all of it at every request, and every open page holds it */
 #define HELD_MAX (512u << 20)   /* bytes of bodies in memory, all requests together */
 
 mu_http_setup mu_setup;
@@ -397,7 +398,7 @@ static mu_err start_daemon(mu_problem *problem)
     MHD_set_panic_func(on_panic, NULL);
     loop.daemon = MHD_start_daemon(flags | (with_tls ? MHD_USE_TLS : 0u), 0, NULL, NULL, on_request, NULL,
         MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, loop.listen,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)mu_conf_int(MU_CONF_HTTP_CONNECTIONS), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)mu_conf_int(MU_CONF_HTTP_CONNECTIONS), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape_nothing, NULL,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
@@ -430,7 +431,8 @@ static unsigned thread_count(void)
     const int64_t wanted = mu_conf_int(MU_CONF_HTTP_THREADS);
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return wanted > 0 ? (unsigned)wanted : (unsigned)(cores > 0 ? cores : 1) + 1;
+    /* Handlers mostly wait for the database; a few slow queries must not hold up everybody. */
+    return wanted > 0 ? (unsigned)wanted : cores > 4 ? (unsigned)cores * 2 : 8;
 }
 
 mu_err mu_http_start(const mu_http_setup *setup, mu_problem *problem)

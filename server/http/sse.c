@@ -11,7 +11,6 @@
 #include "metrics.h"
 #include "req.h"
 
-#define STREAMS_MAX   4000           /* and never more than half of all connections */
 #define TOPICS_MAX    8
 #define TOPIC_BYTES   96
 #define PENDING_BYTES 4096          /* a stream that is this far behind is closed and comes back with Last-Event-ID */
@@ -24,9 +23,9 @@
 
 struct mu_stream {
     struct MHD_Connection *con;
-    char       topics[TOPICS_MAX][TOPIC_BYTES];
+    char      *topics[TOPICS_MAX];
     unsigned   topics_n;
-    char       pending[PENDING_BYTES];
+    char      *pending;             /* only while there is something: most streams are silent most of the time */
     size_t     pending_n;
     bool       suspended, ended;
     int64_t    born_ms, wrote_ms;
@@ -59,7 +58,9 @@ void mu_sse_start(void)
 
 static void push(mu_stream *stream, const char *text, size_t n)
 {
-    if (stream->pending_n + n > sizeof stream->pending)
+    if (stream->pending == NULL && (stream->pending = malloc(PENDING_BYTES)) == NULL)
+        abort();
+    if (stream->pending_n + n > PENDING_BYTES)
         stream->ended = true;
     else {
         memcpy(stream->pending + stream->pending_n, text, n);
@@ -214,6 +215,10 @@ static ssize_t read_some(void *closure, uint64_t position, char *out, size_t mos
         memcpy(out, stream->pending, (size_t)n);
         stream->pending_n -= (size_t)n;
         memmove(stream->pending, stream->pending + n, stream->pending_n);
+        if (stream->pending_n == 0) {
+            free(stream->pending);
+            stream->pending = NULL;
+        }
         stream->wrote_ms = mu_monotonic_ms();
     } else if (stream->ended || !mu_loop_is_open()) {
         n = MHD_CONTENT_READER_END_OF_STREAM;
@@ -223,6 +228,14 @@ static ssize_t read_some(void *closure, uint64_t position, char *out, size_t mos
     }
     pthread_mutex_unlock(&hub.lock);
     return n;
+}
+
+static void free_stream(mu_stream *stream)
+{
+    for (unsigned i = 0; i < stream->topics_n; i++)
+        free(stream->topics[i]);
+    free(stream->pending);
+    free(stream);
 }
 
 void mu_sse_discard(mu_stream *stream)
@@ -237,7 +250,7 @@ void mu_sse_discard(mu_stream *stream)
     hub.count--;
     mu_gauge(MU_METRIC_HTTP_STREAMS, 0, (int64_t)hub.count);
     pthread_mutex_unlock(&hub.lock);
-    free(stream);
+    free_stream(stream);
 }
 
 static void gone(void *closure)
@@ -260,6 +273,10 @@ enum MHD_Result mu_sse_send(mu_req *rq)
     rq->out.status = 200;
     queued = MHD_queue_response(rq->con, 200, response);
     MHD_destroy_response(response);
+    /* A page stays open for half an hour; what only its request needed goes now. */
+    mu_arena_free(rq->arena);
+    rq->arena = NULL;
+    rq->me = NULL;
     return queued;
 }
 
@@ -281,7 +298,8 @@ static bool take_topics(mu_req *rq, mu_stream *stream)
             json_decref(topics);
             return false;
         }
-        snprintf(stream->topics[stream->topics_n++], TOPIC_BYTES, "%s", text);
+        if ((stream->topics[stream->topics_n++] = strdup(text)) == NULL)
+            abort();
     }
     json_decref(topics);
     return stream->topics_n > 0;
@@ -308,13 +326,14 @@ static void catch_up(mu_stream *stream, const char *last)
     }
 }
 
+/* Never more than half of all connections. */
 static bool is_full(void)
 {
     const int64_t half = mu_conf_int(MU_CONF_HTTP_CONNECTIONS) / 2;
     bool full;
 
     pthread_mutex_lock(&hub.lock);
-    full = hub.count >= STREAMS_MAX || (int64_t)hub.count >= half;
+    full = (int64_t)hub.count >= half;
     pthread_mutex_unlock(&hub.lock);
     return full;
 }
@@ -339,7 +358,7 @@ void mu_sse_open(mu_req *rq)
             mu_fail(&rq->problem, MU_UNAVAILABLE, NULL, "error.busy", NULL);
         else
             mu_fail(&rq->problem, MU_INVALID, "/topic", "error.topic", NULL);
-        free(stream);
+        free_stream(stream);
         mu_reply_problem(rq);
         return;
     }
