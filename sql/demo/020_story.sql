@@ -42,7 +42,7 @@ begin
   -- 2. Thirty days ago: the quarterly drill, over.
   t := date_trunc('day', statement_timestamp()) - interval '30 days' + interval '6 hours';
   perform pg_temp.demo_at(t); perform pg_temp.demo_as('wang.min');
-  d := incident_declare('{"kind":"drill","title":"季度演练：核心业务系统切换 · Quarterly drill: core banking fail-over","severity":"I","services":["core-banking","card-payment:partial"],"playbook":"none","summary":"模拟生产数据库主库不可用，切换到同城备库。\nThe primary database is assumed lost; fail over to the standby in the same city."}');
+  d := incident_declare('{"kind":"drill","title":"核心业务系统切换 · Core banking fail-over","severity":"I","services":["core-banking","card-payment:partial"],"playbook":"none","summary":"模拟生产数据库主库不可用，切换到同城备库。\nThe primary database is assumed lost; fail over to the standby in the same city."}');
   v_ref := d->>'ref';
   perform pg_temp.demo_note(v_ref, t + interval '4 minutes', 'chen.jie', '确认主库不可用，申请切换。', 'Primary confirmed lost; asking for the fail-over.');
   perform pg_temp.demo_note(v_ref, t + interval '7 minutes', 'wang.min', '批准切换。', 'Fail-over approved.');
@@ -85,7 +85,7 @@ begin
   -- 4. Now: a drill that began twenty-five minutes ago.
   t := statement_timestamp() - interval '25 minutes';
   perform pg_temp.demo_at(t); perform pg_temp.demo_as('zhou.kai');
-  d := incident_declare('{"kind":"drill","title":"演练：快捷支付成功率下降 · Drill: online quick payments fail","severity":"II","services":["fast-payment:partial"],"playbook":"none","summary":"模拟上游支付机构接口超时。\nThe interface of a payment institution is assumed to time out."}');
+  d := incident_declare('{"kind":"drill","title":"快捷支付成功率下降 · Online quick payments fail","severity":"II","services":["fast-payment:partial"],"playbook":"none","summary":"模拟上游支付机构接口超时。\nThe interface of a payment institution is assumed to time out."}');
   v_ref := d->>'ref';
   perform pg_temp.demo_note(v_ref, t + interval '8 minutes', 'liu.yang', '监控告警：快捷支付成功率61%。', 'Monitoring: 61 % of quick payments succeed.');
   perform pg_temp.demo_note(v_ref, t + interval '16 minutes', 'li.qiang', '已与支付机构联系，对方确认接口超时。', 'The payment institution confirms that its interface times out.');

@@ -33,7 +33,7 @@ $$;
 
 create or replace function incident_deliveries_view(incident uuid) returns jsonb language sql stable as $$
   select jsonb_build_object('all', count(*), 'waiting', count(*) filter (where state in ('pending','claimed') and attempt = 0),
-    'retrying', count(*) filter (where state in ('pending','claimed') and attempt > 0), 'sent', count(*) filter (where state = 'done'),
+    'queued', count(*) filter (where state in ('pending','claimed')), 'retrying', count(*) filter (where state in ('pending','claimed') and attempt > 0), 'sent', count(*) filter (where state = 'done'),
     'simulated', count(*) filter (where state = 'simulated' or state = 'pending' and delivery = 'simulate'), 'failed', count(*) filter (where state in ('dead','unknown')),
     'ack_asked', count(ack_token), 'acked', count(acked_at), 'any', count(*) > 0, 'bad', count(*) filter (where state in ('dead','unknown')) > 0)
   from outbox where incident_id = incident_deliveries_view.incident
@@ -68,6 +68,8 @@ create or replace function incident_head(i incident) returns jsonb language sql 
     'mitigated_at', iso(i.mitigated_at), 'resolved_at', iso(i.resolved_at), 'closed_at', iso(i.closed_at),
     'lasted_seconds', floor(extract(epoch from coalesce(i.resolved_at, app_now()) - i.occurred_at))::bigint, 'over', i.resolved_at is not null,
     'commander', person_ref(i.commander_id), 'declared_by', person_ref(i.declared_by), 'version', i.version, 'seq', i.seq, 'etag', incident_etag(i),
+    'next_update', (select jsonb_build_object('due_at', iso(c.due_at), 'missed', c.due_at < app_now()) from incident_clock c
+      where c.incident_id = i.id and c.kind = 'next_update' and c.subject = 'update' and c.stopped_at is null),
     'now', iso(app_now()), 'may_command', incident_may_command(i), 'may_respond', has_role('responder'), 'i_command', i.commander_id = me()))
 $$;
 

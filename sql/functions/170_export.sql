@@ -13,7 +13,7 @@ create or replace function incident_export(ref text) returns table(body text, me
 declare i incident%rowtype := incident_by_ref(ref);
 begin
   return query select jsonb_pretty(jsonb_build_object('format', 'muster-incident-1', 'exported_at', iso(app_now()), 'exported_by', person_ref(me()), 'ref', i.ref,
-    'incident', incident_head(i) - '{may_command,may_respond,i_command,now,etag,is}'::text[], 'facts', i.facts, 'services', incident_services_view(i.id),
+    'incident', incident_head(i) - '{may_command,may_respond,i_command,now,etag,is,next_update}'::text[], 'facts', i.facts, 'services', incident_services_view(i.id),
     'roles', (select coalesce(jsonb_agg(jsonb_build_object('role', r.role, 'person', person_ref(r.person_id), 'since', iso(r.since), 'until', iso(r.until)) order by r.id), '[]') from incident_role r where r.incident_id = i.id),
     'clocks', incident_clocks(i.id),
     'runs', (select coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'kind', r.kind, 'playbook', p.slug, 'version', r.playbook_version, 'status', r.status, 'created_at', iso(r.created_at), 'finished_at', iso(r.finished_at), 'seq', r.seq, 'last_hash', r.last_hash) order by r.created_at), '[]')
