@@ -1,8 +1,10 @@
-/* muster check …, playbook check, report check, audit verify, manual, version: nothing here changes anything. */
+/* muster check …, playbook check, report check, routes, manual, version: nothing here changes anything. */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "cli.h"
 #include "conf.h"
+#include "http.h"
 #include "json.h"
 #include "playbook.h"
 #include "profile.h"
@@ -73,6 +75,71 @@ int mu_cmd_check_config(mu_cli *cli)
     if (cli->argc > 0)
         return mu_cli_usage("check config");
     mu_conf_print(stdout);
+    return MU_CLI_OK;
+}
+
+static const char *method_word(mu_method method)
+{
+    switch (method) {
+    case MU_GET:    return "GET";
+    case MU_POST:   return "POST";
+    case MU_PUT:    return "PUT";
+    case MU_PATCH:  return "PATCH";
+    case MU_DELETE: return "DELETE";
+    }
+    return "";
+}
+
+static const char *role_word(mu_role role)
+{
+    switch (role) {
+    case MU_ROLE_PUBLIC:    return "public";
+    case MU_ROLE_ANY:       return "any";
+    case MU_ROLE_VIEWER:    return "viewer";
+    case MU_ROLE_RESPONDER: return "responder";
+    case MU_ROLE_COMMANDER: return "commander";
+    case MU_ROLE_RISK:      return "risk";
+    case MU_ROLE_APPROVER:  return "approver";
+    case MU_ROLE_AUDITOR:   return "auditor";
+    case MU_ROLE_ADMIN:     return "admin";
+    }
+    return "";
+}
+
+static json_t *flag_words(unsigned flags)
+{
+    static const struct { unsigned flag; const char *word; } words[] = {
+        { MU_R_PAGE_ONLY, "PAGE_ONLY" }, { MU_R_JSON_ONLY, "JSON_ONLY" }, { MU_R_IDEMPOTENT, "IDEMPOTENT" }, { MU_R_IF_MATCH, "IF_MATCH" },
+        { MU_R_MULTIPART, "MULTIPART" }, { MU_R_ROOT, "ROOT" }, { MU_R_HINT, "HINT" }, { MU_R_DOWNLOAD, "DOWNLOAD" },
+        { MU_R_NO_STORE, "NO_STORE" }, { MU_R_PASSWORD_OK, "PASSWORD_OK" },
+    };
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < MU_COUNT(words); i++)
+        if ((flags & words[i].flag) != 0)
+            json_array_append_new(out, json_string(words[i].word));
+    return out;
+}
+
+/* The table that the server runs by, for whoever reviews who may do what, and for tests that go through all of it. */
+int mu_cmd_routes(mu_cli *cli)
+{
+    const bool json = mu_cli_flag(cli, "--json");
+
+    if (cli->argc > 0)
+        return mu_cli_usage("routes");
+    for (size_t i = 0; i < mu_routes_count; i++) {
+        const mu_route *route = &mu_routes[i];
+        json_t *row = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:o}", "name", route->name, "method", method_word(route->method), "path", route->path,
+                                "role", role_word(route->role), "page", route->page, "body", route->body != NULL, "flags", flag_words(route->flags));
+        char *line = json ? json_dumps(row, 0) : NULL;
+        if (json)
+            printf("%s%s%s\n", i == 0 ? "[" : "", line != NULL ? line : "null", i + 1 < mu_routes_count ? "," : "]");
+        else
+            printf("%-6s %-64s %-10s %s\n", method_word(route->method), route->path, role_word(route->role), route->name);
+        free(line);
+        json_decref(row);
+    }
     return MU_CLI_OK;
 }
 
