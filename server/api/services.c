@@ -9,6 +9,7 @@
 #include "str.h"
 
 #define IMPORT_MEMORY ((size_t)1 << 30)
+#define IMPORT_SECONDS 130   /* a little more than services_import_time gives the server */
 
 static void free_big(void *arena)
 {
@@ -69,6 +70,7 @@ mu_err mu_api_services_import(mu_req *rq)
     if (json_array_size(all) == 0)
         return mu_fail(mu_req_problem(rq), MU_INVALID, "/table", "error.import.nothing", NULL);
     TRY(mu_req_tx(rq, &tx));
+    mu_tx_patience(tx, IMPORT_SECONDS);
     TRY(mu_one(tx, Q_services_import_time, NO_ARGS, &rows));
     TRY(mu_one(tx, Q_services_import_check, mu_bind_with(rq, Q_services_import_check,
         ARGS("rows", mu_json_text(big, all), "columns", mu_json_text(big, columns), "file_name", name)), &rows));
@@ -81,6 +83,7 @@ mu_err mu_api_services_import_confirm(mu_req *rq)
     mu_tx *tx;
 
     TRY(mu_req_tx(rq, &tx));
+    mu_tx_patience(tx, IMPORT_SECONDS);
     TRY(mu_one(tx, Q_services_import_time, NO_ARGS, &rows));
     TRY(mu_one(tx, Q_services_import_confirm, mu_bind(rq, Q_services_import_confirm), &rows));
     return mu_reply_rows(rq, tx, rows);

@@ -34,6 +34,7 @@ struct mu_db {
     bool in_flight;          /* something was sent whose answer has not been read */
     bool stale;              /* the server forgot our statements, or their tables changed */
     int syncs;               /* Sync messages not yet answered */
+    int64_t answer_ms;       /* how long an answer is waited for, of the present transaction */
     unsigned char prepared[(MU_QUERY_MAX + 7) / 8];
 };
 
@@ -72,6 +73,7 @@ mu_db *mu_db_new(const char *url, const char *application_name)
     if (db->url == NULL || db->name == NULL)
         abort();
     db->pooled = !mu_conf_bool(MU_CONF_DATABASE_PREPARED);
+    db->answer_ms = ANSWER_MS;
     (void)mu_db_alive(db);
     return db;
 }
@@ -170,9 +172,10 @@ static bool send_all(PGconn *conn)
 }
 
 /* The next result, NULL at the end of one query's results. *lost: the connection is no longer usable. */
-static PGresult *next_result(PGconn *conn, bool *lost)
+static PGresult *next_result(const mu_db *db, bool *lost)
 {
-    const int64_t until = mu_monotonic_ms() + ANSWER_MS;
+    PGconn *const conn = db->conn;
+    const int64_t until = mu_monotonic_ms() + db->answer_ms;
 
     while (PQisBusy(conn)) {
         struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
@@ -308,6 +311,7 @@ mu_err mu_tx_begin(mu_db *db, mu_arena *arena, mu_problem *problem, mu_tx **ret)
     if (!mu_db_alive(db))
         return mu_failf(problem, MU_UNAVAILABLE, "the database is away");
     mu_defer(arena, roll_back_object, tx);
+    db->answer_ms = ANSWER_MS;
     tx->open = true;
     if (!send_text(tx, SENT_BEGIN, "BEGIN"))
         return lost(tx);
@@ -316,6 +320,11 @@ mu_err mu_tx_begin(mu_db *db, mu_arena *arena, mu_problem *problem, mu_tx **ret)
         return lost(tx);
     *ret = tx;
     return MU_OK;
+}
+
+void mu_tx_patience(mu_tx *tx, int seconds)
+{
+    tx->db->answer_ms = INT64_C(1000) * seconds;
 }
 
 static bool is_prepared(const mu_db *db, enum mu_query_id query)
@@ -374,7 +383,7 @@ static void drain(mu_db *db)
     bool gone = false;
 
     while (db->syncs > 0 && !gone) {
-        PGresult *result = next_result(db->conn, &gone);
+        PGresult *result = next_result(db, &gone);
         if (result != NULL && PQresultStatus(result) == PGRES_PIPELINE_SYNC)
             db->syncs--;
         PQclear(result);
@@ -449,7 +458,7 @@ static bool take_answer(mu_tx *tx, const sent *row)
     bool gone = false;
     PGresult *result;
 
-    while ((result = next_result(tx->db->conn, &gone)) != NULL) {
+    while ((result = next_result(tx->db, &gone)) != NULL) {
         const ExecStatusType status = PQresultStatus(result);
         if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY) {
             take_good(tx, row, result);
@@ -476,7 +485,7 @@ static mu_err exchange(mu_tx *tx)
         if (!take_answer(tx, row))
             return lost(tx);
     tx->first = tx->last = NULL;
-    PGresult *result = next_result(db->conn, &gone);
+    PGresult *result = next_result(db, &gone);
     const bool synced = result != NULL && PQresultStatus(result) == PGRES_PIPELINE_SYNC;
     PQclear(result);
     if (!synced)

@@ -23,6 +23,10 @@ int    mu_db_socket(mu_db *db);               /* -1 when not connected */
 /* Begins a transaction: BEGIN is queued, nothing is sent yet. On a lost connection (57P0x, 08xxx, 25006) it reconnects. */
 mu_err mu_tx_begin(mu_db *db, mu_arena *arena, mu_problem *problem, mu_tx **ret);
 
+/* How long an answer of this transaction is waited for (20 s otherwise). For the few that are meant to take long; the server's own
+ * limit is a setting of the transaction and the caller's business. */
+void mu_tx_patience(mu_tx *tx, int seconds);
+
 /* Queues a query. Parameters are text or NULL, as many as the query's header names. Returns its index in this transaction. */
 int mu_tx_queue(mu_tx *tx, enum mu_query_id query, const char *const *params);
 
