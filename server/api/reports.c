@@ -53,7 +53,7 @@ static json_t *members(mu_req *rq, const char *const *names)
 
 mu_err mu_api_report_create(mu_req *rq)
 {
-    mu_report_wanted wanted = { .profile = mu_body(rq, "profile"), .stage = mu_body(rq, "stage"), .next = true };
+    mu_report_wanted wanted = { .profile = mu_body(rq, "profile"), .stage = mu_body(rq, "stage"), .next = true, .by_hand = true };
     const char *report;
     const mu_rows *rows;
     mu_tx *tx;

@@ -76,7 +76,7 @@ mu_err mu_report_open(mu_tx *tx, const mu_report_wanted *wanted, const char **re
     const mu_rows *rows;
     const char *report;
     mu_err err = mu_one(tx, Q_report_begin, ARGS(wanted->incident, wanted->profile, wanted->stage, wanted->run, wanted->path, occ,
-                                                 wanted->next ? "true" : "false"), &rows);
+                                                 wanted->next ? "true" : "false", wanted->by_hand ? "true" : "false"), &rows);
 
     if (err != MU_OK)
         return err;

@@ -13,6 +13,7 @@ typedef struct {
     const char *run, *path;    /* the step of a playbook that asks for it; NULL for a report opened by hand */
     int         occ;
     bool        next;          /* of a stage that repeats: another one when the last has gone out */
+    bool        by_hand;       /* the person of the session opens it, and so cannot approve it */
 } mu_report_wanted;
 
 /* Opens the draft, or finds the one that is there, and judges it: level, limit, clock, pre-filled fields. *ret_report = its uuid

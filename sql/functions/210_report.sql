@@ -115,9 +115,11 @@ $$;
 
 -- ---- opening and refreshing ------------------------------------------------------------------------------------------------------
 
--- Makes the draft, or gives the one that is there. `next`: another one of a stage that repeats.
+-- Makes the draft, or gives the one that is there. `next`: another one of a stage that repeats. `by_hand`: the person of the session
+-- opens it and counts as an author; what a playbook or a filed report opens has nobody as its author.
 drop function if exists report_begin(uuid, text, text, uuid, text, int, boolean);
-create function report_begin(incident uuid, profile text, stage text, run uuid, path text, occ int, next boolean) returns uuid language plpgsql as $$
+drop function if exists report_begin(uuid, text, text, uuid, text, int, boolean, boolean);
+create function report_begin(incident uuid, profile text, stage text, run uuid, path text, occ int, next boolean, by_hand boolean) returns uuid language plpgsql as $$
 declare i incident%rowtype; p report_profile%rowtype; r report%rowtype; v_stage text := report_begin.stage;
 begin
   select * into i from incident x where x.id = report_begin.incident for update;
@@ -135,7 +137,7 @@ begin
   insert into report(ref, incident_id, incident_kind, profile, profile_version, stage, number, run_id, path, occ, created_at, created_by, changed_at)
   values (incident_ref_next('RPT'), i.id, i.kind, p.id, p.version, v_stage, coalesce(r.number, 0) + 1, report_begin.run, report_begin.path, report_begin.occ,
     -- a draft a playbook opens has no author yet: whoever did the step before it has not written in it and may approve it
-    app_now(), case when report_begin.run is null then me() end, app_now()) returning * into r;
+    app_now(), case when coalesce(by_hand, false) then me() end, app_now()) returning * into r;
   perform timeline_add(i.id, null, 'report_opened', null, jsonb_build_object('report', r.ref, 'profile', p.id, 'stage', v_stage,
     'name', p.body -> 'name', 'stage_name', profile_stage(p.body, v_stage) -> 'name'));
   return r.id;

@@ -1,7 +1,7 @@
 -- Reports to regulators.
 
--- name: report_begin(incident uuid, profile text, stage text, run uuid, path text, occ int, next boolean) -> one
-select report_begin($1::uuid, $2::text, $3::text, $4::uuid, $5::text, $6::int, $7::boolean) as id;
+-- name: report_begin(incident uuid, profile text, stage text, run uuid, path text, occ int, next boolean, by_hand boolean) -> one
+select report_begin($1::uuid, $2::text, $3::text, $4::uuid, $5::text, $6::int, $7::boolean, $8::boolean) as id;
 
 -- name: report_work(incident uuid, report uuid) -> many
 select id, stage, profile, facts, anchors from report_work($1::uuid, $2::uuid);
