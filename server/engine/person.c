@@ -124,6 +124,8 @@ add_evidence(mu_motion *m, mu_inst *inst, const json_t *list)
 bool
 mu_on_evidence(mu_motion *m, mu_inst *inst)
 {
+    if (!mu_kind_person(inst->node->kind))
+        return mu_refuse(m, "conflict", "error.run.wrong_kind", "");
     if (json_array_size(json_object_get(m->data, "evidence")) == 0)
         return mu_refuse(m, "invalid", "error.required", "/evidence");
     return mu_may_act(m, inst) && add_evidence(m, inst, json_object_get(m->data, "evidence"));
