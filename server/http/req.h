@@ -13,7 +13,7 @@
 
 #define MU_SEGMENTS_MAX 12      /* path segments of a request */
 #define MU_PARAMS_MAX   6       /* path parameters of a row */
-#define MU_TARGET_MAX   8192    /* bytes of a request target */
+#define MU_TARGET_MAX   4096    /* bytes of a request target */
 
 typedef enum { MU_OTHER_METHOD = 5, MU_OPTIONS = 6 } mu_more_methods;
 

@@ -260,7 +260,7 @@ static void gone(void *closure)
 
 enum MHD_Result mu_sse_send(mu_req *rq)
 {
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, read_some, rq->stream, gone);
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 512, read_some, rq->stream, gone);
     enum MHD_Result queued;
 
     if (response == NULL)
