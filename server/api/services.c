@@ -65,6 +65,7 @@ mu_err mu_api_services_import(mu_req *rq)
     size_t n = 0;
 
     mu_defer(mu_req_arena(rq), free_big, big);
+    TRY(mu_req_tx(rq, &tx));   /* whoever may not import is told so before the table is read */
     TRY(table_text(rq, big, &text, &n, &name));
     TRY(mu_csv_parse(big, text, n, mu_req_problem(rq), &columns, &all));
     if (json_array_size(all) == 0)
