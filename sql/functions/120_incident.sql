@@ -64,10 +64,12 @@ create or replace function incident_brief(incident uuid) returns jsonb language 
   from incident i where i.id = incident_brief.incident
 $$;
 
--- Runs of the incident that events can still change.
-create or replace function incident_open_runs(incident uuid) returns jsonb language sql stable as $$
+-- Runs of the incident that events can still change; with `role`, only those whose playbook has that role.
+drop function if exists incident_open_runs(uuid);
+create or replace function incident_open_runs(incident uuid, role text default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(r.id order by r.created_at, r.id), '[]') from run r
-  where r.incident_id = incident_open_runs.incident and r.finished_at is null
+  join playbook_version v on v.playbook_id = r.playbook_id and v.version = r.playbook_version
+  where r.incident_id = incident_open_runs.incident and r.finished_at is null and (role is null or v.body->'roles' ? role)
 $$;
 
 -- Services named in a request: "slug" or "slug:impact", refused by name when unknown. `more` = a line of slugs as typed.
@@ -311,7 +313,7 @@ begin
     incident_words(i, jsonb_build_object('zh', '您已接任指挥' || coalesce(E'\n说明：' || (body->>'reason'), '') || E'\n事件',
       'en', 'You are now the commander' || coalesce(E'\nWhy: ' || (body->>'reason'), '') || E'\nIncident')),
     '{}', jsonb_build_array(jsonb_build_object('person', v_to)), '{"ack":true,"priority":1}');
-  return incident_brief(i.id) || jsonb_build_object('role', 'commander', 'people', incident_role_now(i.id, 'commander'), 'runs', incident_open_runs(i.id),
+  return incident_brief(i.id) || jsonb_build_object('role', 'commander', 'people', incident_role_now(i.id, 'commander'), 'runs', incident_open_runs(i.id, 'commander'),
     'why', coalesce(nullif(body->>'reason', ''), 'handed over to ' || person_label(v_to)));
 end $$;
 
@@ -331,7 +333,7 @@ begin
   end if;
   perform timeline_add(i.id, null, case when v_add then 'role_added' else 'role_removed' end, null,
     jsonb_build_object('role', v_role, 'person', person_ref(v_who)));
-  return incident_brief(i.id) || jsonb_build_object('role', v_role, 'people', incident_role_now(i.id, v_role), 'runs', incident_open_runs(i.id),
+  return incident_brief(i.id) || jsonb_build_object('role', v_role, 'people', incident_role_now(i.id, v_role), 'runs', incident_open_runs(i.id, v_role),
     'why', case when v_add then 'added ' else 'removed ' end || person_label(v_who));
 end $$;
 
