@@ -175,7 +175,7 @@ begin
   select l - 'rules' into v_level from jsonb_array_elements(p #> '{classification,levels}') l where l ->> 'code' = v_class ->> 'level';
   v_lang := case when p ->> 'jurisdiction' = 'CN' then 'zh' else 'en' end;
   v_due := (d ->> 'due_at')::timestamptz;
-  v_class := v_class || jsonb_build_object('level_name', v_level, 'facts', (select coalesce(jsonb_object_agg(f ->> 'fact', incident_facts_known(i) -> (f ->> 'fact')), '{}')
+  v_class := v_class || jsonb_build_object('due_state', d ->> 'state', 'due_uncertain', coalesce((d ->> 'uncertain')::bool, false), 'level_name', v_level, 'facts', (select coalesce(jsonb_object_agg(f ->> 'fact', incident_facts_known(i) -> (f ->> 'fact')), '{}')
     from jsonb_array_elements(p -> 'facts') f where incident_facts_known(i) ? (f ->> 'fact')));
   if r.level is distinct from (v_class ->> 'level') and (r.level is not null or v_class ->> 'level' is not null) then
     perform timeline_add(i.id, null, 'report_level', null, jsonb_build_object('report', r.ref, 'name', p -> 'name', 'from', r.level, 'to', v_class ->> 'level',
@@ -267,7 +267,8 @@ create or replace function report_content(r report) returns jsonb language sql s
     'rules', coalesce((select jsonb_agg(h || jsonb_build_object('unverified', certainty_bad(h ->> 'confidence'), 'certainty', h ->> 'confidence'))
       from jsonb_array_elements(r.classification -> 'hits') h), '[]'),
     'classification_note', p.body #> '{classification,note}',
-    'due', jsonb_strip_nulls(jsonb_build_object('at', iso(r.due_at), 'anchor', r.anchor, 'anchor_at', iso(r.anchor_at), 'certainty', r.due_certainty, 'unverified', certainty_bad(r.due_certainty))),
+    'due', jsonb_strip_nulls(jsonb_build_object('at', iso(r.due_at), 'anchor', r.anchor, 'anchor_at', iso(r.anchor_at), 'certainty', r.due_certainty, 'unverified', certainty_bad(r.due_certainty),
+      'not_applicable', r.classification ->> 'due_state' = 'not_applicable', 'uncertain', coalesce((r.classification ->> 'due_uncertain')::bool, false))),
     'has_rules', coalesce(r.classification -> 'hits', '[]') <> '[]', 'fields', f, 'missing', report_missing(f), 'sources', p.body -> 'sources')
   from incident i, report_profile p cross join lateral profile_stage(p.body, r.stage) s cross join lateral report_fields(r, p.body) f
   where i.id = r.incident_id and p.id = r.profile and p.version = r.profile_version
