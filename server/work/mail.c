@@ -57,8 +57,6 @@ mu_mail_server_load(mu_arena *arena, mu_problem *problem, mu_mail_server *ret)
     int security = word_index(security_words, MU_COUNT(security_words), mu_conf_text(MU_CONF_SMTP_SECURITY));
 
     ret->host = mu_strdup(arena, mu_conf_text(MU_CONF_SMTP_HOST));
-    if (ret->host[0] == '\0')
-        return mu_fail(problem, MU_UNAVAILABLE, "smtp.host", "error.mail.no_server", NULL);
     ret->port = (int)mu_conf_int(MU_CONF_SMTP_PORT);
     ret->security = security < 0 ? MU_SMTP_STARTTLS : (mu_smtp_security)security;
     ret->user = mu_strdup(arena, mu_conf_text(MU_CONF_SMTP_USER));
@@ -66,7 +64,8 @@ mu_mail_server_load(mu_arena *arena, mu_problem *problem, mu_mail_server *ret)
     ret->ca_file = mu_strdup(arena, mu_conf_text(MU_CONF_SMTP_CA));
     ret->sessions = (int)mu_conf_int(MU_CONF_SMTP_SESSIONS);
     ret->timeout = mu_conf_int(MU_CONF_SMTP_TIMEOUT);
-    return MU_OK;
+    /* All of it is filled in even so: a server may be named on the screen instead. */
+    return ret->host[0] != '\0' ? MU_OK : mu_fail(problem, MU_UNAVAILABLE, "smtp.host", "error.mail.no_server", NULL);
 }
 
 /* ---- the parent ---- */
