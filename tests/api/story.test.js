@@ -5,10 +5,10 @@ import { writeFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
-import { bearer, muster, results, until } from '../lib/muster.js';
+import { bearer, muster, person, results, until } from '../lib/muster.js';
 import { hookServer, mailServer } from '../lib/receivers.js';
 
-let server, mail, hook, secret, commander, second, ref, run;
+let server, mail, hook, secret, commander, second, third, ref, run;
 
 before(async () => {
   mail = await mailServer();
@@ -22,6 +22,7 @@ before(async () => {
   commander = await bearer(server, boss, ['commander', 'admin']);
   await server.db.query(`insert into person_role values ($1, 'admin') on conflict do nothing`, [boss.id]);
   second = await bearer(server, other);
+  third = await bearer(server, await person(server.db, 'third.approver', ['approver', 'commander']));
   const made = await commander('POST', '/endpoints', { slug: 'duty_test', kind: 'webhook', name: 'Duty chat', address: hook.url, audience: 'internal' });
   assert.ok(made.status < 300, made.text);
   secret = /whsec_[A-Za-z0-9+/=]+/.exec(made.text)[0];
@@ -40,6 +41,8 @@ test('declare: 201, a reference, a receipt that counts who is told', async () =>
   const other = await commander('POST', '/incidents', { ...body, title: 'other' }, { 'Idempotency-Key': key });
   assert.equal(other.status, 422, 'the same key with another body is refused');
   assert.equal((await server.db.one('select count(*)::int n from incident where title = $1', [body.title])).n, 1);
+  const joined = await commander('POST', `/incidents/${ref}/roles`, { role: 'executive', person: third.who.login });
+  assert.ok(joined.status < 300, joined.text);
   const receipt = await commander('GET', `/incidents/${ref}/receipt`);
   assert.equal(receipt.status, 200, receipt.text);
 });
@@ -70,10 +73,10 @@ test('mail reaches each person alone, threaded, encoded, with a link whose GET c
   assert.ok(link, 'there is an acknowledge link');
   const target = server.url + new URL(link[0]).pathname;
   assert.equal((await fetch(target)).status, 200);
-  assert.equal((await server.db.one('select count(*)::int n from outbox where acked_at is not null')).n, 0, 'GET changes nothing');
+  assert.equal((await server.db.one(`select count(*)::int n from outbox o join incident i on i.id = o.incident_id where i.ref = $1 and acked_at is not null`, [ref])).n, 0, 'GET changes nothing');
   const posted = await fetch(target, { method: 'POST', redirect: 'manual', headers: { Origin: server.url, 'Content-Type': 'application/x-www-form-urlencoded' }, body: '' });
   assert.ok([200, 303].includes(posted.status), String(posted.status) + await posted.text());
-  assert.equal((await server.db.one('select count(*)::int n from outbox where acked_at is not null')).n, 1);
+  assert.equal((await server.db.one(`select count(*)::int n from outbox o join incident i on i.id = o.incident_id where i.ref = $1 and acked_at is not null`, [ref])).n, 1);
 });
 
 test('web hooks carry a signature that the standard’s own verifier accepts, over a CloudEvent', async () => {
@@ -95,7 +98,7 @@ test('every open step can be done through the API until the playbook ends', asyn
   for (let round = 0; round < 200; round++) {
     const state = await server.db.one('select status from run where id = $1', [run.id]);
     if (!['running', 'waiting', 'paused'].includes(state.status)) break;
-    const rows = await server.db.query(`select path, occ, kind, status, detail from run_step where run_id = $1 and status in ('active','waiting','ready') order by position`, [run.id]);
+    const rows = await server.db.query(`select path, occ, kind, status, detail from run_step where run_id = $1 and status in ('active','waiting','ready') and kind not in ('parallel','if','call') order by position`, [run.id]);
     let did = false;
     for (const step of rows) {
       const base = { path: step.path, occ: step.occ };
@@ -107,7 +110,7 @@ test('every open step can be done through the API until the playbook ends', asyn
         const left = await server.db.one('select status from run_step where run_id = $1 and path = $2 and occ = $3', [run.id, step.path, step.occ]);
         if (left.status === 'active') answer = await act(commander, { ...base, act: 'done' });
       }
-      else if (step.kind === 'decide') answer = await act(commander, { ...base, act: 'decide', value: step.detail.options ? (step.detail.options.find(o => ['II', true, 'true', 'yes'].includes(o.value ?? o)) ?? step.detail.options[0]).value ?? 'II' : 'II' });
+      else if (step.kind === 'decide') answer = await act(commander, { ...base, act: 'decide', value: String(step.detail.options ? (step.detail.options.find(o => ['II', true, 'true', 'yes'].includes(o.value ?? o)) ?? step.detail.options[0]).value ?? 'II' : 'II') });
       else if (step.kind === 'approve') { answer = await act(commander, { ...base, act: 'approve', note: 'announced' }); if (answer.status >= 400 || (await server.db.one('select status from run_step where run_id=$1 and path=$2 and occ=$3', [run.id, step.path, step.occ])).status === 'active') answer = await act(second, { ...base, act: 'approve', note: 'announced' }); }
       else if (step.kind === 'wait') { await server.clock(3600); answer = null; await until('the wait to end', async () => (await server.db.one('select status from run_step where run_id=$1 and path=$2 and occ=$3', [run.id, step.path, step.occ])).status !== 'waiting', 20); did = true; continue; }
       else if (step.kind === 'report') { await report(step); did = true; continue; }
@@ -130,13 +133,13 @@ async function report() {
     let page = await commander('GET', `/reports/${row.ref}`);
     assert.equal(page.status, 200, page.text);
     const missing = {};
-    (function walk(x) { if (Array.isArray(x)) x.forEach(walk); else if (x && typeof x === 'object') { if (x.key && (x.missing === true)) missing[x.key] = 'filled by the test'; Object.values(x).forEach(walk); } })(page.json);
+    (function walk(x) { if (Array.isArray(x)) x.forEach(walk); else if (x && typeof x === 'object') { if (x.key && x.missing === true && x.options !== undefined) missing[x.key] = x.options ? x.options[0].value : /_at$|time/.test(x.key) ? new Date().toISOString() : 'filled by the test'; Object.values(x).forEach(walk); } })(page.json);
     if (Object.keys(missing).length) { const saved = await commander('POST', `/reports/${row.ref}/fields`, { values: missing }, { 'If-Match': page.headers.get('etag') }); assert.ok(saved.status < 300, saved.text); }
     page = await commander('GET', `/reports/${row.ref}`);
     const own = await commander('POST', `/reports/${row.ref}/approve`, { incomplete: true }, { 'If-Match': page.headers.get('etag') });
     assert.ok(own.status >= 400, 'nobody approves their own draft: ' + own.status);
-    page = await second('GET', `/reports/${row.ref}`);
-    const approved = await second('POST', `/reports/${row.ref}/approve`, { incomplete: true }, { 'If-Match': page.headers.get('etag') });
+    page = await third('GET', `/reports/${row.ref}`);
+    const approved = await third('POST', `/reports/${row.ref}/approve`, { incomplete: true }, { 'If-Match': page.headers.get('etag') });
     assert.ok(approved.status < 300, approved.text);
     page = await commander('GET', `/reports/${row.ref}`);
     const filed = await commander('POST', `/reports/${row.ref}/filing`, { channel: 'portal', number: 'NFRA-2026-1' }, { 'If-Match': page.headers.get('etag') });
@@ -153,7 +156,7 @@ test('notes keep both times; severity, hand-over and states need what they need'
   const at = new Date(Date.now() - 1800e3).toISOString();
   const note = await commander('POST', `/incidents/${ref}/notes`, { text: 'The load balancer was already failing', at });
   assert.ok(note.status < 300, note.text);
-  const row = await server.db.one(`select e.at, e.recorded_at from timeline_event e join incident i on i.id = e.incident_id where i.ref = $1 and e.kind = 'note' order by seq desc limit 1`, [ref]);
+  const row = await server.db.one(`select e.at, e.recorded_at from timeline_event e join incident i on i.id = e.incident_id where i.ref = $1 and e.kind = 'note' order by e.seq desc limit 1`, [ref]);
   assert.ok(row.recorded_at - row.at > 1700e3);
   assert.equal((await commander('POST', `/incidents/${ref}/severity`, { severity: 'III', reason: 'half is back' })).status, 428, 'If-Match is needed');
   assert.equal((await commander('POST', `/incidents/${ref}/severity`, { severity: 'III', reason: 'half is back' }, { 'If-Match': '"0-0"' })).status, 412);
