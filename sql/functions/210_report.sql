@@ -18,6 +18,11 @@ create or replace function profile_stage(profile jsonb, stage text) returns json
   select s from jsonb_array_elements(profile -> 'stages') s where s ->> 'id' = stage
 $$;
 
+-- A stage that may be reported more than once: it repeats, or its rule gives no number (as soon as there is something new).
+create or replace function stage_recurs(stage jsonb) returns boolean language sql immutable parallel safe as $$
+  select coalesce((stage #>> '{deadline,repeat}')::bool, false) or stage #>> '{deadline,offset}' is null
+$$;
+
 create or replace function certainty_bad(certainty text) returns boolean language sql immutable parallel safe as $$
   select coalesce(certainty in ('unverified-general','unverified-unsure','verified-draft'), false)
 $$;
@@ -129,7 +134,7 @@ begin
   v_stage := coalesce(nullif(v_stage, ''), p.body #>> '{stages,0,id}');
   if profile_stage(p.body, v_stage) is null then perform refuse('MU422', 'error.report.stage', '/stage', jsonb_build_object('name', v_stage)); end if;
   select * into r from report x where x.incident_id = i.id and x.profile = p.id and x.stage = v_stage order by x.number desc limit 1;
-  if r.id is not null and not (coalesce(next, false) and (r.filed_at is not null or r.state in ('sent','filed'))) then
+  if r.id is not null and not (coalesce(next, false) and (r.filed_at is not null or r.state in ('sent','filed')) and stage_recurs(profile_stage(p.body, v_stage))) then
     update report x set run_id = report_begin.run, path = report_begin.path, occ = report_begin.occ
     where x.id = r.id and x.run_id is null and report_begin.run is not null;
     return r.id;
@@ -400,8 +405,10 @@ begin
     'reports', coalesce((select jsonb_agg(report_line(r) order by r.due_at nulls last, r.created_at) from report r where r.incident_id = i.id), '[]'),
     'profiles', coalesce((select jsonb_agg(jsonb_build_object('id', p.id, 'name', p.body -> 'name', 'regulator', p.body -> 'regulator', 'trigger', p.body -> 'trigger',
         'stages', (select jsonb_agg(jsonb_build_object('id', s ->> 'id', 'profile_id', p.id, 'name', s -> 'name', 'certainty', s ->> 'confidence', 'unverified', certainty_bad(s ->> 'confidence'),
-            'report', (select r.ref from report r where r.incident_id = i.id and r.profile = p.id and r.stage = s ->> 'id' order by r.number desc limit 1)) order by n)
-          from jsonb_array_elements(p.body -> 'stages') with ordinality t(s, n))) order by p.id)
+            'report', l.ref, 'openable', l.ref is null or (stage_recurs(s) and (l.filed_at is not null or l.state in ('sent','filed')))) order by n)
+          from jsonb_array_elements(p.body -> 'stages') with ordinality t(s, n)
+          left join lateral (select r.ref, r.filed_at, r.state from report r
+            where r.incident_id = i.id and r.profile = p.id and r.stage = s ->> 'id' order by r.number desc limit 1) l on true)) order by p.id)
       from (select distinct on (q.id) * from report_profile q order by q.id, q.version desc) p), '[]'));
 end $$;
 
