@@ -69,7 +69,7 @@ end $$;
 create or replace function etag_check(etag text, version bigint) returns void language plpgsql as $$
 begin
   if etag is not null and etag <> '*' and btrim(replace(etag, 'W/', ''), '"') <> version::text then
-    perform refuse('MU412', 'error.stale');
+    perform refuse('MU412', 'error.stale', '', jsonb_build_object('etag', version));
   end if;
 end $$;
 

@@ -42,7 +42,7 @@ create or replace function settings_put(doc jsonb, sealed text, etag text) retur
 declare before jsonb; old text := setting_get('smtp') ->> 'password_sealed';
 begin
   perform pg_advisory_xact_lock(hashtext('muster.settings'));
-  if etag is not null and etag <> '*' and btrim(etag, '"') <> settings_etag() then perform refuse('MU412', 'error.stale'); end if;
+  if etag is not null and etag <> '*' and btrim(etag, '"') <> settings_etag() then perform refuse('MU412', 'error.stale', '', jsonb_build_object('etag', settings_etag())); end if;
   if doc ? 'smtp_host' and not doc ? 'smtp_from' then perform refuse('MU422', 'error.settings.from_needed', '/smtp_from'); end if;
   before := settings_values();
   if doc ? 'time_zone' and not exists (select 1 from pg_timezone_names z where z.name = doc ->> 'time_zone') then
