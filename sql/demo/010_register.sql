@@ -49,7 +49,7 @@ begin
       ('mobile-banking','app','手机银行','Mobile banking','个人客户的移动应用：登录、转账、支付、理财','The app of personal customers: sign-in, transfers, payments, investments','li.qiang','vital',true,1800,300,
         '{"kind":"native","platforms":["android","ios","harmonyos"],"stores":[],"versions":["8.2.1"],"filings":[]}'),
       ('internet-banking','app','网上银行','Internet banking','个人和企业网银','Web banking for personal and business customers','li.qiang','vital',true,3600,300,'{"kind":"web","platforms":["web"],"stores":[],"versions":["6.0"],"filings":[]}'),
-      ('mini-program','app','微信小程序','Mini program','查询、预约、缴费','Enquiries, appointments, bill payment','he.ping','normal',false,14400,3600,'{"kind":"mini_program","platforms":["mini_program"],"stores":[],"versions":["3.4"],"filings":[]}'),
+      ('mini-program','app','微信小程序','Mini program','查询、预约、缴费','Enquiries, appointments, bill payment','he.ping','normal',false,14400,3600,'{"kind":"mini_program","platforms":["wechat"],"stores":[],"versions":["3.4"],"filings":[]}'),
       ('card-payment','business','银行卡支付','Card payments','借记卡、信用卡的收单与发卡交易','Acquiring and issuing of debit and credit cards','zhou.kai','vital',true,1800,0,null),
       ('fast-payment','business','快捷支付','Online quick payments','第三方支付机构的绑卡支付','Payments through payment institutions with a bound card','zhou.kai','vital',true,1800,0,null),
       ('transfer','business','转账汇款','Transfers','行内、跨行和大小额转账','Transfers inside the bank, between banks, large and small value','zhou.kai','vital',true,3600,0,null),
