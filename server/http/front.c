@@ -145,8 +145,22 @@ static const char *allow_text(mu_req *rq, unsigned allow)
     return out;
 }
 
+/* What is answered besides the rows; all of it is only read. */
+static bool is_builtin(const mu_req *rq)
+{
+    static const char *const paths[] = { "/healthz", "/readyz", "/version", "/metrics", "/robots.txt", "/openapi.json", "/status", "/history.atom", "/history.rss",
+                                         "/.well-known/change-password" };
+
+    for (size_t i = 0; rq->face == MU_FACE_PAGE && i < MU_COUNT(paths); i++)
+        if (mu_same(paths[i], rq->path))
+            return true;
+    return (rq->face == MU_FACE_JSON && mu_same(rq->path, "/stream")) || mu_starts(rq->path, "/static/") || mu_starts(rq->path, "/problems/");
+}
+
 static bool not_here(mu_req *rq, unsigned allow)
 {
+    if (allow == 0 && rq->method != MU_GET && is_builtin(rq))
+        allow = 1u << MU_GET;
     if (allow == 0) {
         mu_fail(&rq->problem, MU_NOT_FOUND, NULL, NULL, NULL);
         mu_reply_problem(rq);
