@@ -18,6 +18,7 @@
 #include "playbook.h"
 #include "run.h"
 #include "str.h"
+#include "timers.h"
 
 #define WHY "because it must be so"
 
@@ -333,6 +334,34 @@ test_keys_and_refusals(void **state)
     replays(f);
 }
 
+/* The clock is moved, the pump fires what is due: a reminder, then one role after the other, once each. */
+static void
+test_timers(void **state)
+{
+    fixture *f = need(state);
+    char *count;
+
+    declare(f, "incident", "mobile-banking-outage");
+    count = mu_printf(f->arena, "select coalesce(string_agg(kind || ' ' || coalesce(body #>> '{data,role}', ''), ',' order by seq), '') from run_event "
+        "where run_id = '%s' and kind in ('deadline_warned','deadline_missed','escalated')", f->run);
+    on(url, "update test_clock set shift = '4 minutes'");
+    while (mu_timers_fire(f->db, f->arena) > 0)
+        ;
+    assert_string_equal(on(url, count), "deadline_warned ");
+    on(url, "update test_clock set shift = '5 minutes 1 second'");
+    while (mu_timers_fire(f->db, f->arena) > 0)
+        ;
+    assert_string_equal(on(url, count), "deadline_warned ,deadline_missed ,escalated duty");
+    assert_string_equal(on(url, mu_printf(f->arena, "select count(*) from outbox o join message m on m.id = o.message_id where o.run_id = '%s' and m.purpose = 'escalation'", f->run)), "1");
+    on(url, "update test_clock set shift = '11 minutes'");
+    while (mu_timers_fire(f->db, f->arena) > 0)
+        ;
+    assert_string_equal(on(url, count), "deadline_warned ,deadline_missed ,escalated duty,escalated commander");
+    assert_string_equal(step(f, "confirm"), "active");
+    on(url, "update test_clock set shift = '0'");
+    replays(f);
+}
+
 static void
 test_replay_sees_tampering(void **state)
 {
@@ -440,7 +469,7 @@ test_killed(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = { T(test_story), T(test_drill), T(test_keys_and_refusals), T(test_replay_sees_tampering), T(test_rivals),
+    const struct CMUnitTest tests[] = { T(test_story), T(test_drill), T(test_keys_and_refusals), T(test_timers), T(test_replay_sees_tampering), T(test_rivals),
 #ifdef MU_FAILPOINTS
         T(test_killed),
 #endif
