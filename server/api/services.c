@@ -55,6 +55,27 @@ static mu_err table_text(mu_req *rq, mu_arena *arena, const char **text, size_t 
     return to_utf8(arena, text, n) ? MU_OK : mu_fail(mu_req_problem(rq), MU_INVALID, "/table", "error.import.encoding", NULL);
 }
 
+/* What is wrong with the table is said beside the field it came in. */
+static mu_err at_field(mu_req *rq, mu_err err)
+{
+    mu_fault *fault = mu_req_problem(rq)->first;
+
+    if (fault != NULL && (fault->pointer == NULL || fault->pointer[0] == '\0'))
+        fault->pointer = mu_json_str(json_object_get(mu_body_json(rq), "table"), "base64") != NULL ? "/table" : "/text";
+    return err;
+}
+
+/* What is wrong with the table is said beside the field that it came in by. */
+static mu_err parse_table(mu_req *rq, mu_arena *arena, const char *text, size_t n, json_t **ret_columns, json_t **ret_rows)
+{
+    const mu_err err = mu_csv_parse(arena, text, n, mu_req_problem(rq), ret_columns, ret_rows);
+
+    for (mu_fault *fault = err != MU_OK ? mu_req_problem(rq)->first : NULL; fault != NULL; fault = fault->next)
+        if (fault->pointer == NULL || fault->pointer[0] == '\0')
+            fault->pointer = "/table";
+    return err;
+}
+
 mu_err mu_api_services_import(mu_req *rq)
 {
     mu_arena *big = mu_arena_new(IMPORT_MEMORY);   /* a hundred thousand rows do not fit into the memory of a request */
@@ -63,11 +84,14 @@ mu_err mu_api_services_import(mu_req *rq)
     const mu_rows *rows;
     mu_tx *tx;
     size_t n = 0;
+    mu_err err;
 
     mu_defer(mu_req_arena(rq), free_big, big);
     TRY(mu_req_tx(rq, &tx));   /* whoever may not import is told so before the table is read */
     TRY(table_text(rq, big, &text, &n, &name));
-    TRY(mu_csv_parse(big, text, n, mu_req_problem(rq), &columns, &all));
+    err = mu_csv_parse(big, text, n, mu_req_problem(rq), &columns, &all);
+    if (err != MU_OK)
+        return at_field(rq, err);
     if (json_array_size(all) == 0)
         return mu_fail(mu_req_problem(rq), MU_INVALID, "/table", "error.import.nothing", NULL);
     TRY(mu_req_tx(rq, &tx));
