@@ -65,17 +65,6 @@ static mu_err at_field(mu_req *rq, mu_err err)
     return err;
 }
 
-/* What is wrong with the table is said beside the field that it came in by. */
-static mu_err parse_table(mu_req *rq, mu_arena *arena, const char *text, size_t n, json_t **ret_columns, json_t **ret_rows)
-{
-    const mu_err err = mu_csv_parse(arena, text, n, mu_req_problem(rq), ret_columns, ret_rows);
-
-    for (mu_fault *fault = err != MU_OK ? mu_req_problem(rq)->first : NULL; fault != NULL; fault = fault->next)
-        if (fault->pointer == NULL || fault->pointer[0] == '\0')
-            fault->pointer = "/table";
-    return err;
-}
-
 mu_err mu_api_services_import(mu_req *rq)
 {
     mu_arena *big = mu_arena_new(IMPORT_MEMORY);   /* a hundred thousand rows do not fit into the memory of a request */
