@@ -18,7 +18,7 @@ static char *hook_secret(mu_arena *arena)
 mu_err mu_api_token_create(mu_req *rq)
 {
     mu_arena *arena = mu_req_arena(rq);
-    const char *token = mu_token(arena, "mt_");
+    const char *token = mu_token(arena, "mus_");
     const mu_rows *rows;
     json_t *reply;
     mu_tx *tx;

@@ -59,7 +59,7 @@ declare
   gone boolean := coalesce(services_page.retired, '') = 'on'; k text := nullif(services_page.kind, ''); w text := nullif(services_page.importance, '');
 begin
   select coalesce(jsonb_agg(service_row(x.s) || jsonb_build_object('open', coalesce((
-             select jsonb_agg(jsonb_build_object('ref', i.ref, 'severity', i.severity, 'kind', i.kind, 'impact', b.impact))
+             select jsonb_agg(jsonb_build_object('ref', i.ref, 'severity', i.severity, 'kind', i.kind, 'drill', i.kind = 'drill', 'impact', b.impact))
              from incident_service b join incident i on i.id = b.incident_id where b.service_id = (x.s).id and b.restored_at is null and i.state <> 'closed'), '[]'))
            order by x.rn) filter (where x.rn <= take), '[]'),
          case when count(*) > take then (array_agg(jsonb_build_array(service_rank((x.s).importance), (x.s).slug)::text order by x.rn))[take] end
@@ -109,10 +109,10 @@ begin
   return service_row(s) || jsonb_build_object('version', s.version, 'etag', s.version::text, 'description', s.description, 'app', s.app,
     'retired_at', iso(s.retired_at), 'created_at', iso(s.created_at), 'changed_at', iso(s.changed_at), 'may_edit', has_role('admin') or has_role('risk'),
     'may_declare', has_role('responder') and s.retired_at is null,
-    'open', coalesce((select jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'kind', i.kind, 'severity', i.severity, 'state', i.state,
+    'open', coalesce((select jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'kind', i.kind, 'drill', i.kind = 'drill', 'severity', i.severity, 'state', i.state,
         'impact', b.impact, 'since', iso(b.since), 'restored_at', iso(b.restored_at)) order by i.declared_at desc)
       from incident_service b join incident i on i.id = b.incident_id where b.service_id = s.id and i.state <> 'closed'), '[]'),
-    'past', coalesce((select jsonb_agg(jsonb_build_object('ref', h.ref, 'title', h.title, 'kind', h.kind, 'severity', h.severity, 'since', iso(h.since),
+    'past', coalesce((select jsonb_agg(jsonb_build_object('ref', h.ref, 'title', h.title, 'kind', h.kind, 'drill', h.kind = 'drill', 'severity', h.severity, 'since', iso(h.since),
         'restored_at', iso(h.restored_at), 'seconds', h.seconds, 'in_time', h.seconds <= s.rto_seconds, 'late', h.seconds > s.rto_seconds) order by h.declared_at desc)
       from (select i.*, b.since, b.restored_at, extract(epoch from b.restored_at - b.since)::int as seconds
             from incident_service b join incident i on i.id = b.incident_id where b.service_id = s.id and i.state = 'closed' order by i.declared_at desc limit 10) as h), '[]'),
@@ -201,6 +201,13 @@ create or replace function cell_list(given text) returns jsonb language sql immu
   select jsonb_agg(btrim(x) order by o) from regexp_split_to_table(given, '[|;；、\n]') with ordinality as u(x, o) where btrim(x) <> ''
 $$;
 
+-- Whether a cell holds what a field of a form may not: control characters, marks that turn the direction of writing; line breaks and
+-- tabs are for the longer texts only.
+create or replace function cell_control(given text, multiline boolean) returns boolean language sql immutable parallel safe as $$
+  select coalesce(case when multiline then translate(replace(given, E'\r\n', E'\n'), E'\n\t', '') else given end
+    ~ '[\u0001-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]', false)
+$$;
+
 -- {"canonical column": "column of the file"}; refuses a column we do not know, and a file without the one that names the rows.
 create or replace function service_columns_map(columns jsonb) returns jsonb language plpgsql immutable as $$
 declare known jsonb := service_columns(); m jsonb := '{}'; c text; k text;
@@ -263,9 +270,14 @@ begin
       'slug', case when q.slug is null then 'error.field.required' when q.slug !~ '^[a-z][a-z0-9_-]{0,63}$' then 'error.field.slug' when q.slug in ('new', 'import', 'export') then 'error.slug_reserved'
                    when q.first_line is not null then 'error.import.twice' end,
       'kind', case when q.n_kind is null then 'error.field.required' when not q.n_kind = any(service_kinds()) then 'error.import.value' end,
-      'name_zh', case when q.n_name is null then 'error.import.name' when length(q.n_name ->> 'zh') > 200 then 'error.import.long' end,
-      'name_en', case when length(q.n_name ->> 'en') > 200 then 'error.import.long' end,
-      'description_zh', case when length(q.description_zh) > 4000 then 'error.import.long' end, 'description_en', case when length(q.description_en) > 4000 then 'error.import.long' end,
+      'name_zh', case when cell_control(btrim(q.name_zh), false) then 'error.field.control' when q.n_name is null then 'error.import.name' when length(q.n_name ->> 'zh') > 200 then 'error.import.long' end,
+      'name_en', case when cell_control(btrim(q.name_en), false) then 'error.field.control' when length(q.n_name ->> 'en') > 200 then 'error.import.long' end,
+      'description_zh', case when cell_control(q.description_zh, true) then 'error.field.control' when length(q.description_zh) > 4000 then 'error.import.long' end,
+      'description_en', case when cell_control(q.description_en, true) then 'error.field.control' when length(q.description_en) > 4000 then 'error.import.long' end,
+      'department_zh', case when cell_control(btrim(q.department_zh), false) then 'error.field.control' when length(q.department_zh) > 100 then 'error.import.long' end,
+      'department_en', case when cell_control(btrim(q.department_en), false) then 'error.field.control' when length(q.department_en) > 100 then 'error.import.long' end,
+      'app_stores', case when cell_control(q.app_stores, true) then 'error.field.control' end, 'app_versions', case when cell_control(q.app_versions, true) then 'error.field.control' end,
+      'app_filings', case when cell_control(q.app_filings, true) then 'error.field.control' end,
       'owner', case when q.owner is not null and q.person_id is null then 'error.import.owner' end,
       'importance', case when not q.n_importance = any(service_importances()) then 'error.import.value' end,
       'important_system', case when q.n_system not in ('yes', 'no') then 'error.import.yes_no' end,
