@@ -7,11 +7,13 @@
 #define MU_FUZZ_REPLAY 1
 #include "../fuzz/fuzz_clock.c"
 #include "../fuzz/fuzz_csv.c"
+#include "../fuzz/fuzz_expression.c"
 #include "../fuzz/fuzz_form.c"
 #include "../fuzz/fuzz_json.c"
 #include "../fuzz/fuzz_md.c"
 #include "../fuzz/fuzz_multipart.c"
 #include "../fuzz/fuzz_mustache.c"
+#include "../fuzz/fuzz_playbook.c"
 #include "../fuzz/fuzz_url.c"
 #include "../fuzz/fuzz_yaml.c"
 
@@ -42,11 +44,13 @@ static void replay(const char *corpus, int (*target)(const uint8_t *data, size_t
 #define REPLAY(name) static void replays_##name(void **state) { (void)state; replay(#name, fuzz_##name); }
 REPLAY(clock)
 REPLAY(csv)
+REPLAY(expression)
 REPLAY(form)
 REPLAY(json)
 REPLAY(md)
 REPLAY(multipart)
 REPLAY(mustache)
+REPLAY(playbook)
 REPLAY(url)
 REPLAY(yaml)
 
@@ -55,7 +59,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replays_clock), cmocka_unit_test(replays_csv), cmocka_unit_test(replays_form), cmocka_unit_test(replays_json),
         cmocka_unit_test(replays_md), cmocka_unit_test(replays_multipart), cmocka_unit_test(replays_mustache), cmocka_unit_test(replays_url),
-        cmocka_unit_test(replays_yaml),
+        cmocka_unit_test(replays_yaml), cmocka_unit_test(replays_expression), cmocka_unit_test(replays_playbook),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
