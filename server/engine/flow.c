@@ -248,15 +248,18 @@ block_done(mu_motion *m, const mu_block *block, const mu_inst *last)
     }
 }
 
-/* A closed step's successor makes sense only while what encloses it is still open (or is a handler's closed owner). */
+/* A closed step's successor makes sense only while what encloses it is still open. A handler's owner is closed by nature: there it is
+ * the step around the owner that counts. */
 static bool
 still_wanted(mu_motion *m, const mu_inst *inst)
 {
-    mu_inst owner = mu_inst_owner(m, inst);
+    mu_inst cur = *inst, owner = mu_inst_owner(m, inst);
 
-    if (owner.rec == NULL || inst->node->block->kind == MU_BLOCK_HANDLER)
-        return true;
-    return mu_inst_open(&owner);
+    while (owner.rec != NULL && cur.node->block->kind == MU_BLOCK_HANDLER) {
+        cur = owner;
+        owner = mu_inst_owner(m, &cur);
+    }
+    return owner.rec == NULL || mu_inst_open(&owner);
 }
 
 static void

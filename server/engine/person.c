@@ -6,7 +6,7 @@
 #include "json.h"
 #include "str.h"
 
-#define VALUE_MOST    2000             /* characters of one value or note */
+#define VALUE_MOST    4000             /* characters of one value or note */
 #define EVIDENCE_MOST 100              /* attachments of one step */
 
 /* The step must be open, running and of that kind. */

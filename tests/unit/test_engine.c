@@ -446,6 +446,38 @@ static void test_failure_of_run(void **state)
     replays(&r);
 }
 
+/* One signal ends two waits: the branch that decides the join comes first, and the handler in the other branch goes no further. */
+static void test_signal_ends_two(void **state)
+{
+    BEGIN("steps:\n  - parallel: p\n    join: any\n    branches:\n      one: [{wait: w1, event: go}]\n"
+          "      two: [{set: bad, values: {n: unset}, on_error: [{wait: w2, event: go}, {task: h2, role: a}]}, {task: t2, role: a}]\n  - {task: after, role: a}\n");
+    IS("p/two/bad/on_error/w2", "waiting");
+    OK("signal", NULL, "a", NULL, "{\"name\":\"go\"}");
+    IS("p", "done");
+    assert_null(status_of(&r, "p/two/bad/on_error/h2"));
+    IS("after", "active");
+    OK("task_done", "after", "a", NULL, NULL);
+    RUN("succeeded");
+    replays(&r);
+}
+
+/* A step with children that passed its deadline asks; tried again, its children start anew. */
+static void test_retry_of_parallel(void **state)
+{
+    BEGIN("steps:\n  - {parallel: p, deadline: {after: 5m, then: fail}, branches: {x: [{task: t1, role: a}], y: [{task: t2, role: a}]}}\n");
+    OK("task_done", "p/x/t1", "a", NULL, NULL);
+    OK("timer_fired", "p", "timer", NULL, "{\"timer\":\"deadline\",\"n\":0}");
+    RUN("waiting");
+    IS("p/y/t2", "cancelled");
+    OK("retry", "p", "k", WHY, NULL);
+    assert_true(armed(&r, "p#1/deadline/0"));
+    IS("p/x/t1#2", "active");
+    OK("task_done", "p/x/t1#2", "a", NULL, NULL);
+    OK("task_done", "p/y/t2#2", "a", NULL, NULL);
+    RUN("succeeded");
+    replays(&r);
+}
+
 static void test_powers(void **state)
 {
     BEGIN("steps:\n  - {task: t1, role: a, critical: true, deadline: {after: 5m}}\n  - {task: t2, role: a}\n  - {task: t3, role: a}\n");
@@ -558,7 +590,7 @@ int main(void)
         ARENA_TEST(test_reject), ARENA_TEST(test_notify), ARENA_TEST(test_effect_failure), ARENA_TEST(test_drill_effects), ARENA_TEST(test_report),
         ARENA_TEST(test_deadline), ARENA_TEST(test_deadline_then), ARENA_TEST(test_milestone_arms), ARENA_TEST(test_wait), ARENA_TEST(test_if_and_when),
         ARENA_TEST(test_parallel_all_any_n), ARENA_TEST(test_call_block), ARENA_TEST(test_end_inside), ARENA_TEST(test_failure_outward),
-        ARENA_TEST(test_failure_of_run), ARENA_TEST(test_powers), ARENA_TEST(test_break_glass_and_abort), ARENA_TEST(test_severity_guards),
+        ARENA_TEST(test_failure_of_run), ARENA_TEST(test_signal_ends_two), ARENA_TEST(test_retry_of_parallel), ARENA_TEST(test_powers), ARENA_TEST(test_break_glass_and_abort), ARENA_TEST(test_severity_guards),
         ARENA_TEST(test_empty_role), ARENA_TEST(test_bad_start), ARENA_TEST(test_malformed_events), ARENA_TEST(test_texts) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
