@@ -3,14 +3,13 @@ import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { muster, until } from '../lib/muster.js';
 import { hookServer, mailServer } from '../lib/receivers.js';
-import { cast, channels, play, seeded, sound, timeline } from '../lib/story.js';
+import { cast, channels, lapse, play, seeded, sound, timeline } from '../lib/story.js';
 
 const seed = Number(process.env.FAULT_SEED) || (Date.now() % 1000000);
 const KILLS = 50;
 const random = seeded(seed);
 let mail, hook, quiet, server;
 
-const settings = receivers => ({ ...channels(receivers), MUSTER_WORK_LEASE: '5s', MUSTER_SMTP_TIMEOUT: '20s' });
 before(async () => {
   mail = { calm: await mailServer(), storm: await mailServer() };
   hook = { calm: await hookServer(), storm: await hookServer() };
@@ -21,7 +20,7 @@ after(async () => {
 });
 
 async function make(receiver) {
-  const one = await muster({ demo: true, settings: { ...settings(receiver), MUSTER_WORK_CHILD: 'off' } });
+  const one = await muster({ demo: true, settings: { ...channels(receiver), MUSTER_WORK_CHILD: 'off' } });
   one.workers = one.launch('work');
   return one;
 }
@@ -54,6 +53,7 @@ test(`the same story with ${KILLS} kills (FAULT_SEED=${seed})`, async t => {
       kills.work++;
       process.kill(-server.workers.pid, 'SIGKILL');
       await server.workers.ended;
+      await lapse(server.db);
       server.workers = server.launch('work');
     }
   };
