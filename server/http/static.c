@@ -7,7 +7,8 @@
 #include "conf.h"
 #include "req.h"
 
-typedef struct { char *url; struct MHD_Response *plain, *gzip, *same; char etag[24]; const mu_asset *asset; } file;
+/* `other`: for a name that is not the present one, so never kept under it. */
+typedef struct { char *url; struct MHD_Response *plain, *gzip, *same, *other; char etag[24]; const mu_asset *asset; } file;
 
 static struct { file *files; size_t n; bool from_disk; } served;
 
@@ -70,6 +71,7 @@ mu_err mu_static_start(mu_problem *problem)
         f->plain = make(f, f->asset->raw, f->asset->raw_n, false, fixed);
         f->gzip = f->asset->gzip != NULL ? make(f, f->asset->gzip, f->asset->gzip_n, true, fixed) : NULL;
         f->same = make(f, "", 0, false, fixed);
+        f->other = make(f, f->asset->raw, f->asset->raw_n, false, false);
         served.n++;
     }
     return MU_OK;
@@ -82,11 +84,17 @@ void mu_static_stop(void)
         if (served.files[i].gzip != NULL)
             MHD_destroy_response(served.files[i].gzip);
         MHD_destroy_response(served.files[i].same);
+        MHD_destroy_response(served.files[i].other);
         free(served.files[i].url);
     }
     free(served.files);
     served.files = NULL;
     served.n = 0;
+}
+
+static bool is_present_name(const file *f, const char *target, size_t n)
+{
+    return strlen(f->url) == n && memcmp(f->url, target, n) == 0;
 }
 
 const char *mu_page_asset(const char *path)
@@ -103,7 +111,7 @@ static const file *find(const char *target, size_t n)
     const char *name = target + 8, *ext = memrchr(target, '.', n), *hash;
 
     for (size_t i = 0; i < served.n; i++)
-        if (strlen(served.files[i].url) == n && memcmp(served.files[i].url, target, n) == 0)
+        if (is_present_name(&served.files[i], target, n))
             return &served.files[i];
     if (strncmp(target, "/static/", 8) != 0 || ext == NULL || ext <= name)
         return NULL;
@@ -151,6 +159,9 @@ bool mu_static_answer(mu_req *rq)
     }
     accept = mu_header(rq, "Accept-Encoding");
     rq->out.status = mu_etag_matches(mu_header(rq, "If-None-Match"), f->etag) ? 304 : 200;
-    rq->out.finished = rq->out.status == 304 ? f->same : f->gzip != NULL && accept != NULL && strstr(accept, "gzip") != NULL ? f->gzip : f->plain;
+    if (!is_present_name(f, rq->target, n))
+        rq->out = (mu_output){ .status = 200, .finished = f->other };
+    else
+        rq->out.finished = rq->out.status == 304 ? f->same : f->gzip != NULL && accept != NULL && strstr(accept, "gzip") != NULL ? f->gzip : f->plain;
     return true;
 }

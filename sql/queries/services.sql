@@ -29,14 +29,14 @@ select jsonb_build_object('columns', (select jsonb_agg(jsonb_build_object('name'
 select set_config('statement_timeout', '120s', true) as timeout;
 
 -- name: services_import_check(rows jsonb, columns jsonb, file_name text) -> one
-select services_import_doc(x.id) as body, '/services/import/' || x.id as location, 201 as status
+select services_import_doc(x.id) as body, '/service-imports/' || x.id as location, 201 as status
   from (select services_import_check($1::jsonb, $2::jsonb, $3::text) as id) as x;
 
 -- name: services_import_get(import uuid) -> one
 select services_import_doc($1::uuid) as body;
 
 -- name: services_import_confirm(import uuid) -> one
-select services_import_doc($1::uuid) as body, '/services/import/' || $1 as location from (select services_import_confirm($1::uuid)) as x;
+select services_import_doc($1::uuid) as body, '/service-imports/' || $1 as location from (select services_import_confirm($1::uuid)) as x;
 
 -- name: services_export() -> one
 select services_csv() as body, 'text/csv; charset=utf-8' as media, 'services.csv' as file_name;

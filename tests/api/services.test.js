@@ -21,7 +21,7 @@ const check = (bytes, name = 'table.csv') => {
   return request(server, 'POST', '/services/import', { headers: browser.headers({ Origin: server.url, 'Content-Type': part.type }), body: part.body });
 };
 const checkText = text => risk('POST', '/services/import', { text });
-const confirm = id => risk('POST', `/services/import/${id}`);
+const confirm = id => risk('POST', `/service-imports/${id}`);
 
 test('a service is made, read, replaced and retired', async () => {
   const made = await risk('POST', '/services', { slug: 'cards', kind: 'business', name: { zh: '银行卡', en: 'Cards' }, rto: '4h', owner: 'otto.owner', importance: 'vital' });
@@ -129,7 +129,7 @@ test('bad rows are reported by line and column, and then none is stored', async 
   const yes = await confirm(answer.json.id);
   assert.equal(yes.status, 409, yes.text);
   assert.equal(await count(), before_);
-  const page = await browser.get(`/services/import/${answer.json.id}`);
+  const page = await browser.get(`/service-imports/${answer.json.id}`);
   assert.match(page.text, /data-testid="import-faults"/);
   assert.doesNotMatch(page.text, /error\.(field|import)\./, 'words, not keys');
 });
@@ -139,7 +139,7 @@ test('control characters and line breaks do not come in through a table', async 
   assert.equal(answer.status, 422, 'pasted text is checked as a field');
   const file = await check('slug,kind,name_en,description_en,department_en\ncrlf,system,"A\r\nBcc: x@example.com",,\nbell,system,A\u0007B,,\nbidi,system,A\u202eB,,\n' +
     'lines,system,Fine,"one\ntwo",\nesc,system,Fine,a\u001bb,\ndep,system,Fine,,"a\nb"\n');
-  const seen = await risk('GET', '/services/import/' + file.headers.location.split('/').pop());
+  const seen = await risk('GET', '/service-imports/' + file.headers.location.split('/').pop());
   assert.deepEqual(seen.json.faults_shown.map(f => `${f.slug} ${f.column}`), ['crlf name_en', 'bell name_en', 'bidi name_en', 'esc description_en', 'dep department_en']);
 });
 
@@ -162,8 +162,8 @@ test('a table that went bad between check and yes is refused whole', async () =>
 test('somebody else’s checked table is not there', async () => {
   const answer = await checkText('slug,kind,name_en\nzeta,system,Zeta\n');
   const other = await bearer(server, await person(server.db, 'rolf.risk', ['risk']));
-  assert.equal((await other('GET', `/services/import/${answer.json.id}`)).status, 404);
-  assert.equal((await other('POST', `/services/import/${answer.json.id}`)).status, 404);
+  assert.equal((await other('GET', `/service-imports/${answer.json.id}`)).status, 404);
+  assert.equal((await other('POST', `/service-imports/${answer.json.id}`)).status, 404);
 });
 
 test('what goes out comes in again unchanged, and no cell is a formula', async () => {
@@ -176,7 +176,7 @@ test('what goes out comes in again unchanged, and no cell is a formula', async (
   assert.doesNotMatch(out.text, /(^|,|\n)"?[=+@]/);
   const back = await check(bytes[0] === 0xef ? bytes : Buffer.concat([Buffer.from('\ufeff'), bytes]));
   assert.equal(back.status, 303, back.text);
-  const seen = await risk('GET', '/services/import/' + back.headers.location.split('/').pop());
+  const seen = await risk('GET', '/service-imports/' + back.headers.location.split('/').pop());
   assert.equal(seen.json.bad, 0, JSON.stringify(seen.json.faults_shown));
   assert.equal(seen.json.new, 0);
   assert.ok(seen.json.change <= 1, 'only the formula, if anything');
@@ -189,7 +189,7 @@ test('a hundred thousand rows are checked and stored in one go', async () => {
   const answer = await check(table);
   assert.equal(answer.status, 303, answer.text.slice(0, 500));
   const id = answer.headers.location.split('/').pop();
-  const seen = await risk('GET', `/services/import/${id}`);
+  const seen = await risk('GET', `/service-imports/${id}`);
   assert.equal(seen.json.rows, 100000);
   assert.equal(seen.json.new, 100000);
   assert.ok(seen.text.length < 100000, 'the report is bounded');
