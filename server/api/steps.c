@@ -6,9 +6,9 @@
 #include "str.h"
 
 /* What each act is called by the engine, and which members of the body become its data. */
-static const struct act { const char *act, *kind; bool reason, values, evidence; const char *members[4]; } acts[] = {
+static const struct act { const char *act, *kind; bool reason, values, evidence; const char *members[5]; } acts[] = {
     { "done",        "task_done",      false, true,  true,  { "note" } },
-    { "item",        "item_check",     true,  true,  false, { "item", "state", "reason" } },
+    { "item",        "item_check",     true,  true,  false, { "item", "state", "reason", "value" } },
     { "decide",      "decide",         false, true,  false, { "value" } },
     { "approve",     "approve",        false, false, false, { "note" } },
     { "refuse",      "refuse",         true,  false, false, { NULL } },

@@ -54,7 +54,7 @@ begin
       from role_holder h where h.person_id = p.id), '[]'),
     'teams', coalesce((select jsonb_agg(jsonb_build_object('slug', t.slug, 'name', t.name) order by t.slug)
       from team_member m join team t on t.id = m.team_id where m.person_id = p.id), '[]'),
-    'incidents', coalesce((select jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'kind', i.kind, 'severity', i.severity, 'role', r.role) order by i.declared_at desc)
+    'incidents', coalesce((select jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'kind', i.kind, 'drill', i.kind = 'drill', 'severity', i.severity, 'role', r.role) order by i.declared_at desc)
       from incident_role r join incident i on i.id = r.incident_id where r.person_id = p.id and r.until is null and i.state <> 'closed'), '[]'),
     'sessions', case when has_role('admin') or p.id = me() then coalesce((select jsonb_agg(session_doc(s) order by s.seen_at desc)
       from session s where s.person_id = p.id and s.revoked_at is null and s.expires_at > app_now() and s.seen_at > app_now() - interval '12 hours'), '[]') end,

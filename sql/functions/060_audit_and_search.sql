@@ -58,7 +58,7 @@ begin
   if w is null then return jsonb_build_object('q', null, 'empty', true, 'asked', false); end if;
   w := left(w, 100);
   g := search_grams(w);
-  select jsonb_agg(jsonb_build_object('ref', x.ref, 'title', x.title, 'kind', x.kind, 'severity', x.severity, 'state', x.state, 'declared_at', iso(x.declared_at)) order by x.declared_at desc) into incidents
+  select jsonb_agg(jsonb_build_object('ref', x.ref, 'title', x.title, 'kind', x.kind, 'drill', x.kind = 'drill', 'severity', x.severity, 'state', x.state, 'declared_at', iso(x.declared_at)) order by x.declared_at desc) into incidents
     from (select i.* from incident i where found_in(w, i.title || ' ' || i.ref) and (length(w) = 1 or search_grams(i.title || ' ' || i.ref) @> g) order by i.declared_at desc limit 10) as x;
   select jsonb_agg(jsonb_build_object('slug', x.slug, 'name', x.name, 'kind', x.kind, 'importance', x.importance) order by service_rank(x.importance), x.slug) into services
     from (select s.* from service s where s.retired_at is null and found_in(w, search_text(s.name, s.slug)) and (length(w) = 1 or search_grams(search_text(s.name, s.slug)) @> g)

@@ -78,6 +78,23 @@ create or replace function people_named(people jsonb) returns jsonb language sql
   from jsonb_array_elements(json_list(people)) with ordinality e left join person p on p.id::text = e.value->>'id'
 $$;
 
+-- Fields of a form as templates draw them.
+create or replace function form_fields(form jsonb, typed jsonb) returns jsonb language sql immutable as $$
+  select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
+      'type', f.value->'type', 'required', coalesce((f.value->>'required')::bool, false),
+      'is_bool', f.value->>'type' = 'bool', 'is_enum', f.value->>'type' = 'enum', 'is_number', f.value->>'type' = 'int',
+      'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', (select jsonb_agg(jsonb_build_object('value', v, 'chosen', v = step_typed(typed, f.value->>'id'))) from jsonb_array_elements_text(json_list(f.value->'values')) v),
+      'value', coalesce(step_typed(typed, f.value->>'id'), ''), 'yes', step_typed(typed, f.value->>'id') = 'true', 'no', step_typed(typed, f.value->>'id') = 'false') order by f.ordinality)
+  from jsonb_array_elements(json_list(form)) with ordinality f
+$$;
+
+-- What was filled in, with the labels of the form.
+create or replace function form_given(form jsonb, given jsonb) returns jsonb language sql immutable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
+      'value', given->>(f.value->>'id')) order by f.ordinality) filter (where given->>(f.value->>'id') is not null), '[]')
+  from jsonb_array_elements(json_list(form)) with ordinality f
+$$;
+
 -- One step as screens show it: the engine's document with flags for the template, the people of its role, and what I may do.
 -- `typed` = what a form that failed had in it, so that nothing typed is lost.
 drop function if exists step_view(run_step, run, jsonb, int);
@@ -103,16 +120,13 @@ create or replace function step_view(s run_step, r run, roles jsonb, typed jsonb
     'read_do', nullif(d.d->>'mode' = 'read_do', false),
     'items', (select jsonb_agg(jsonb_build_object('id', i.value->'id', 'title', jsonb_strip_nulls(jsonb_build_object('zh', i.value->'zh', 'en', i.value->'en')),
         'critical', coalesce((i.value->>'critical')::bool, false), 'done', i.value->>'state' = 'done', 'na', i.value->>'state' = 'not_applicable',
-        'todo', coalesce(i.value->>'state', 'open') not in ('done', 'not_applicable'), 'by', case when jsonb_typeof(i.value->'by') = 'object' then people_named(jsonb_build_array(i.value->'by'))->0 end, 'at', i.value->'at', 'reason', i.value->'reason') order by i.ordinality)
+        'todo', coalesce(i.value->>'state', 'open') not in ('done', 'not_applicable'), 'by', case when jsonb_typeof(i.value->'by') = 'object' then people_named(jsonb_build_array(i.value->'by'))->0 end, 'at', i.value->'at', 'reason', i.value->'reason',
+        'fields', coalesce(form_fields(i.value->'form', null), '[]'), 'given', form_given(i.value->'form', i.value->'values'),
+        'plain', jsonb_array_length(json_list(i.value->'form')) = 0, 'seen', coalesce(i.value->>'value', '')) order by i.ordinality)
       from jsonb_array_elements(json_list(d.d->'items')) with ordinality i),
     'items_done', (select count(*) from jsonb_array_elements(json_list(d.d->'items')) i where i.value->>'state' in ('done','not_applicable')),
     'items_all', nullif(jsonb_array_length(json_list(d.d->'items')), 0),
-    'fields', (select jsonb_agg(jsonb_build_object('id', f.value->'id', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(f.value->'zh', f.value->'id'), 'en', coalesce(f.value->'en', f.value->'id'))),
-        'type', f.value->'type', 'required', coalesce((f.value->>'required')::bool, false),
-        'is_bool', f.value->>'type' = 'bool', 'is_enum', f.value->>'type' = 'enum', 'is_number', f.value->>'type' = 'int',
-        'is_text', f.value->>'type' not in ('bool','enum','int'), 'options', (select jsonb_agg(jsonb_build_object('value', v, 'chosen', v = step_typed(typed, f.value->>'id'))) from jsonb_array_elements_text(json_list(f.value->'values')) v),
-        'value', coalesce(step_typed(typed, f.value->>'id'), ''), 'yes', step_typed(typed, f.value->>'id') = 'true', 'no', step_typed(typed, f.value->>'id') = 'false') order by f.ordinality)
-      from jsonb_array_elements(json_list(d.d->'form')) with ordinality f),
+    'fields', form_fields(d.d->'form', typed),
     'options', (select jsonb_agg(jsonb_build_object('value', o.value->'value', 'label', jsonb_strip_nulls(jsonb_build_object('zh', coalesce(o.value->'zh', o.value->'value'), 'en', coalesce(o.value->'en', o.value->'value')))) order by o.ordinality)
       from jsonb_array_elements(json_list(d.d->'options')) with ordinality o),
     'approve', case when d.d ? 'approve' then (d.d->'approve') || jsonb_build_object('given', people_named(d.d #> '{approve,given}'), 'given_count', jsonb_array_length(json_list(d.d #> '{approve,given}')),

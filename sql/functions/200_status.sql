@@ -288,7 +288,8 @@ begin
     'days', (select jsonb_agg(jsonb_build_object('date', d::date, 'incidents', n.list, 'quiet', n.list = '[]') order by d desc)
       from generate_series(today - 14, today, interval '1 day') d cross join lateral (
         select coalesce(jsonb_agg(v), '[]') as list from jsonb_array_elements(views) v
-        where not (v ->> 'open')::bool and ((v ->> 'started_at')::timestamptz at time zone zone)::date = d::date) n),
+        where not (v ->> 'open')::bool and ((v ->> 'started_at')::timestamptz at time zone zone)::date = d::date) n
+      where d::date < today or n.list <> '[]' or not exists (select 1 from jsonb_array_elements(views) v where (v ->> 'open')::bool)),
     'history', (select coalesce(jsonb_agg(jsonb_build_object('date', n.day, 'incidents', n.list) order by n.day desc), '[]')
       from (select ((v ->> 'started_at')::timestamptz at time zone zone)::date as day, jsonb_agg(v) as list from jsonb_array_elements(views) v
             where ((v ->> 'started_at')::timestamptz at time zone zone)::date > today - 90 group by 1) n),
