@@ -35,6 +35,7 @@ static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
 
     rq->me = mu_col(rows, "person");
     rq->me_name = mu_col(rows, "name");
+    rq->site = mu_col(rows, "site");
     rq->me_login = mu_col(rows, "login");
     rq->me_roles = mu_col(rows, "roles");
     rq->session = mu_col(rows, "session");
@@ -51,7 +52,7 @@ static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
 static void forget(mu_req *rq)
 {
     rq->problem = (mu_problem){ .arena = rq->arena };
-    rq->me = rq->me_name = rq->me_login = rq->me_roles = rq->session = NULL;
+    rq->me = rq->me_name = rq->me_login = rq->me_roles = rq->session = rq->site = NULL;
     rq->must_change = rq->replayed = rq->keeping = false;
     rq->answer = (mu_answer){ 0 };
     rq->out = (mu_output){ 0 };

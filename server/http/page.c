@@ -203,6 +203,14 @@ const char *mu_page_next(mu_req *rq)
     return mu_printf(rq->arena, "%scursor=%s", address_without(rq, "cursor"), mu_cursor_sign(rq->arena, rq->route->name, rq->answer.next));
 }
 
+/* The settings page has the word, in both languages; before anybody is known, and without it, the configuration has. */
+static json_t *site_name(const mu_req *rq)
+{
+    json_t *name = rq->site != NULL ? json_loads(rq->site, JSON_DECODE_ANY, NULL) : NULL;
+
+    return name != NULL ? name : json_string(mu_conf_text(MU_CONF_SITE_NAME));
+}
+
 json_t *mu_page_ui(mu_req *rq)
 {
     json_t *ui = json_object();
@@ -224,7 +232,7 @@ json_t *mu_page_ui(mu_req *rq)
     set_text(ui, "request_id", rq->id);
     snprintf(rq->now, sizeof rq->now, "%s", mu_time_format(rq->arena, mu_wall_now()));
     set_text(ui, "now", rq->now);
-    set_text(ui, "site_name", mu_conf_text(MU_CONF_SITE_NAME));
+    json_object_set_new(ui, "site_name", site_name(rq));
     set_text(ui, "theme", theme_of(rq));
     json_object_set(ui, "assets", mu_page_assets());
     json_object_set_new(ui, "nav", one_true(rq->segments_n == 0 ? "home" : rq->segments[0]));

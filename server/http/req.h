@@ -95,6 +95,7 @@ struct mu_req {
     const char *token_hash;
     bool        bearer;
     const char *me, *me_name, *me_login, *me_roles, *session;
+    const char *site;           /* name of the institution as set on the settings page, JSON; NULL: that of the configuration */
     bool        must_change;
 
     mu_db      *db;

@@ -155,56 +155,66 @@ end $$;
 -- A session ends after 12 hours without use and after 7 days in any case.
 drop function if exists session_open(text, text, text, text, text, text);
 create function session_open(token_hash text, kind text, role text, lang text, request text, address text)
-returns table(person uuid, name jsonb, login text, roles jsonb, must_change boolean, session uuid) language plpgsql as $$
+returns table(person uuid, name jsonb, login text, roles jsonb, must_change boolean, session uuid, site jsonb) language plpgsql as $$
 declare
   moment timestamptz := app_now();
-  found_person uuid; found_session uuid; seen timestamptz; ends timestamptz; scopes text[]; granted text[];
-  p record; known boolean := false;
-  public boolean := session_open.role = 'public';
+  wanted text := coalesce(session_open.role, '');
+  p record; own text[]; known boolean := false;
 begin
-  perform set_config('muster.me', '', true), set_config('muster.roles', '', true), set_config('muster.session', '', true),
-          set_config('muster.lang', coalesce(nullif(session_open.lang, ''), 'zh'), true),
-          set_config('muster.request', coalesce(session_open.request, ''), true);
-  if coalesce(session_open.token_hash, '') <> '' then
+  if session_open.token_hash <> '' then
     if session_open.kind = 'bearer' then
-      select t.person_id, t.id, t.used_at, coalesce(t.expires_at, 'infinity'), t.scopes into found_person, found_session, seen, ends, scopes
-        from api_token t where t.token_hash = session_open.token_hash and t.revoked_at is null;
+      select t.person_id, t.id, t.used_at as seen, coalesce(t.expires_at, 'infinity') as ends, t.scopes, q.name, q.login, q.active,
+          coalesce(a.must_change, false) as must_change, array(select r.role from person_role r where r.person_id = t.person_id) as own into p
+        from api_token t join person q on q.id = t.person_id left join account a on a.person_id = q.id
+        where t.token_hash = session_open.token_hash and t.revoked_at is null;
     else
-      select s.person_id, s.id, s.seen_at, least(s.expires_at, s.seen_at + interval '12 hours') into found_person, found_session, seen, ends
-        from session s where s.token_hash = session_open.token_hash and s.revoked_at is null;
+      select s.person_id, s.id, s.seen_at as seen, least(s.expires_at, s.seen_at + interval '12 hours') as ends, null::text[] as scopes,
+          q.name, q.login, q.active, coalesce(a.must_change, false) as must_change,
+          array(select r.role from person_role r where r.person_id = s.person_id) as own into p
+        from session s join person q on q.id = s.person_id left join account a on a.person_id = q.id
+        where s.token_hash = session_open.token_hash and s.revoked_at is null;
     end if;
+    known := found and p.ends > moment and p.active;
   end if;
-  if found_person is not null and ends > moment then
-    select q.name, q.login, q.active, coalesce(a.must_change, false) as must_change,
-           array(select r.role from person_role r where r.person_id = q.id) as own into p
-      from person q left join account a on a.person_id = q.id where q.id = found_person;
-    known := p.active;
-  end if;
+  site := (select s.value from setting s where s.key = 'site_name');
   if not known then
-    if not public then perform refuse('MU401', 'error.signin.needed'); end if;
-    return query select null::uuid, null::jsonb, null::text, '[]'::jsonb, false, null::uuid;
+    perform set_config('muster.me', '', true), set_config('muster.roles', '', true), set_config('muster.session', '', true),
+            set_config('muster.lang', coalesce(nullif(session_open.lang, ''), 'zh'), true),
+            set_config('muster.request', coalesce(session_open.request, ''), true);
+    if wanted <> 'public' then perform refuse('MU401', 'error.signin.needed'); end if;
+    roles := '[]'; must_change := false;
+    return next;
     return;
   end if;
-  granted := roles_effective(p.own);
-  if scopes is not null then
-    granted := array(select unnest(granted) intersect select unnest(roles_effective(scopes)));
+  -- roles_effective(), spelt out: this runs before every request
+  own := p.own;
+  if 'admin' = any(own) then
+    own := '{viewer,responder,commander,risk,approver,auditor,admin}';
+  else
+    if cardinality(own) > 0 and not 'viewer' = any(own) then own := own || '{viewer}'::text[]; end if;
+    if 'commander' = any(own) and not 'responder' = any(own) then own := own || '{responder}'::text[]; end if;
   end if;
-  if not public and coalesce(session_open.role, '') not in ('', 'any') and not (session_open.role = any(granted)) then
-    perform refuse('MU403', 'error.role.' || session_open.role);
+  if p.scopes is not null then
+    own := array(select unnest(own) intersect select unnest(roles_effective(p.scopes)));
   end if;
-  perform set_config('muster.me', found_person::text, true), set_config('muster.roles', array_to_string(granted, ' '), true),
-          set_config('muster.session', found_session::text, true);
+  if wanted not in ('public', '', 'any') and not wanted = any(own) then
+    perform refuse('MU403', 'error.role.' || wanted);
+  end if;
+  perform set_config('muster.me', p.person_id::text, true), set_config('muster.roles', array_to_string(own, ' '), true),
+          set_config('muster.session', p.id::text, true), set_config('muster.lang', coalesce(nullif(session_open.lang, ''), 'zh'), true),
+          set_config('muster.request', coalesce(session_open.request, ''), true);
   -- At most once a minute, and never waiting for another request of the same session.
-  if seen is null or seen < moment - interval '1 minute' then
+  if p.seen is null or p.seen < moment - interval '1 minute' then
     if session_open.kind = 'bearer' then
       update api_token t set used_at = moment
-        where t.id = (select u.id from api_token u where u.id = found_session for update skip locked);
+        where t.id = (select u.id from api_token u where u.id = p.id for update skip locked);
     else
       update session s set seen_at = moment, address = session_open.address
-        where s.id = (select u.id from session u where u.id = found_session for update skip locked);
+        where s.id = (select u.id from session u where u.id = p.id for update skip locked);
     end if;
   end if;
-  return query select found_person, p.name, p.login, to_jsonb(granted), p.must_change, found_session;
+  person := p.person_id; name := p.name; login := p.login; roles := to_jsonb(own); must_change := p.must_change; session := p.id;
+  return next;
 end $$;
 
 -- The first call with a key reserves it (a second one waits for the first to end); a later call gets the kept answer.

@@ -1,5 +1,5 @@
 -- name: session_open(token_hash text, kind text, role text, lang text, request text, address text) -> one
-select person, name, login, roles, must_change, session
+select person, name, login, roles, must_change, session, site
   from session_open($1::text, $2::text, $3::text, $4::text, $5::text, $6::text);
 
 -- name: signin_page(next text, out text) -> one
