@@ -97,6 +97,30 @@ check_option(const place *p, const mu_var *var, const json_t *value, const char 
         MU_BREAK(p->r, "V09", "option", MU_FINDING_ERROR, p->node->path, pointer, "name", var->name, NULL);
 }
 
+/* `grades: severity`: the choice becomes the incident's severity, so that every value must be one. */
+static void
+check_grades(const place *p, const mu_var *var)
+{
+    static const char *const levels[] = { "I", "II", "III", "IV" };
+    const json_t *value;
+    bool fits = p->node->name_count == 1 && var != NULL && var->type.kind == MU_T_ENUM && !var->secret;
+    size_t i, j;
+
+    if (json_object_get(p->node->json, "grades") == NULL)
+        return;
+    if (!mu_same(mu_json_str(p->node->json, "grades"), "severity")) {
+        MU_BREAK(p->r, "V01", "wrong_value", MU_FINDING_ERROR, p->node->path, at(p, "grades"), "field", "grades", NULL);
+        return;
+    }
+    json_array_foreach(fits ? var->type.values : NULL, i, value) {
+        for (j = 0; j < MU_COUNT(levels) && !mu_same(json_string_value(value), levels[j]); j++)
+            continue;
+        fits = fits && j < MU_COUNT(levels);
+    }
+    if (!fits)
+        MU_BREAK(p->r, "V09", "grades", MU_FINDING_ERROR, p->node->path, at(p, "grades"), "name", var == NULL ? "" : var->name, NULL);
+}
+
 static void
 check_decide(const place *p)
 {
@@ -107,6 +131,7 @@ check_decide(const place *p)
 
     for (i = 0; i < p->node->name_count; i++)
         var = check_target(p, p->node->names[i], at(p, "into"));
+    check_grades(p, var);
     if (p->node->name_count != 1)
         return;
     if (options == NULL && var != NULL && var->type.kind != MU_T_ENUM && var->type.kind != MU_T_BOOL)

@@ -224,6 +224,23 @@ mu_effect_alarm(mu_motion *m, mu_inst *inst, const char *reason, const char *err
         : mu_same(mu_run_mode(m), "drill") ? "mark" : "simulate", data, false);
 }
 
+/* What was chosen becomes the incident's severity. The run takes it at once and is not told again; whoever carries the effect out
+ * tells the incident and its other runs. */
+void
+mu_effect_grade(mu_motion *m, mu_inst *inst)
+{
+    const json_t *slot = json_object_get(json_object_get(m->state, "vars"), inst->node->names[0]);
+    json_t *level = json_object_get(slot, "value"), *data;
+
+    if (!json_is_string(level))
+        return;
+    data = common(m, inst);
+    json_object_set(data, "severity", level);
+    json_object_set(json_object_get(m->state, "run"), "severity", level);
+    emit(m, inst, "grade", effect_key(m, inst, "grade"), mu_same(mu_run_mode(m), "real") ? "send"
+        : mu_same(mu_run_mode(m), "drill") ? "mark" : "simulate", data, false);
+}
+
 void
 mu_effects_cancel(mu_motion *m, mu_inst *inst)
 {

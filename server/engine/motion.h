@@ -84,6 +84,7 @@ void mu_effect_notify(mu_motion *m, mu_inst *inst);
 void mu_effect_status(mu_motion *m, mu_inst *inst);
 void mu_effect_report(mu_motion *m, mu_inst *inst);
 void mu_effect_escalate(mu_motion *m, mu_inst *inst, const char *level, int64_t n, const char *role);
+void mu_effect_grade(mu_motion *m, mu_inst *inst);           /* a decision that says `grades: severity` */
 void mu_effect_alarm(mu_motion *m, mu_inst *inst, const char *reason, const char *error);
 void mu_effects_cancel(mu_motion *m, mu_inst *inst);
 bool mu_effect_settled(mu_motion *m, mu_inst *inst, bool good);

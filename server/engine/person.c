@@ -313,6 +313,8 @@ mu_decide_value(mu_motion *m, mu_inst *inst, const json_t *value, const char *ca
         mu_var_set(m, inst, mu_var_find(m->pb, inst->node->names[i]), &read[i]);
         json_object_set_new(chosen, inst->node->names[i], mu_value_to_json(m->arena, &read[i]));
     }
+    if (json_object_get(inst->node->json, "grades") != NULL)
+        mu_effect_grade(m, inst);
     json_object_set_new(inst->rec, "by", mu_person(m->actor));
     mu_close(m, inst, "done", cause, chosen, true);
     return true;

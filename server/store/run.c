@@ -27,6 +27,7 @@ typedef struct {
     json_t     *actor;
     json_t     *result;                /* of the last apply */
     json_t     *waiting;               /* events to be applied next */
+    json_t     *graded;                /* {"severity","runs"}: other runs of the incident that are to learn of it, or NULL */
     const char *answered;              /* the recorded answer of the same key */
 } transition;
 
@@ -158,6 +159,8 @@ write_result(transition *t, const char *key, const char *sha)
     MU_FP(run_written);
     TRY(parse(t, mu_col(row, "body"), &answer));
     json_array_extend(t->waiting, json_object_get(answer, "settled"));
+    if (json_is_object(json_object_get(answer, "graded")))
+        t->graded = json_object_get(answer, "graded");
     t->state = json_object_get(t->result, "state");
     return open_drafts(t, json_object_get(answer, "reports"));
 }
@@ -193,6 +196,22 @@ follow(transition *t)
             return mu_failf(t->problem, MU_INTERNAL, "run %s: more than %d answers at once", t->run, FOLLOW_MOST);
         TRY(apply_one(t, json_array_get(t->waiting, i), actor, NULL, NULL));
     }
+    return MU_OK;
+}
+
+/* A decision graded the incident: its other runs learn of it. Their row locks come after the incident's, which is held. */
+static mu_err
+tell_other_runs(transition *t)
+{
+    json_t *actor, *event, *other;
+    size_t i;
+
+    if (t->graded == NULL)
+        return MU_OK;
+    actor = mu_json_own(t->arena, json_pack("{s:s}", "kind", "system"));
+    event = mu_json_own(t->arena, json_pack("{s:s, s:{s:O}}", "kind", "severity_changed", "data", "severity", json_object_get(t->graded, "severity")));
+    json_array_foreach(json_object_get(t->graded, "runs"), i, other)
+        TRY(mu_run_event(t->tx, json_string_value(other), event, actor, NULL, NULL));
     return MU_OK;
 }
 
@@ -233,6 +252,7 @@ mu_run_event(mu_tx *tx, const char *run, const json_t *event, const json_t *acto
             return mu_fail(t.problem, MU_CONFLICT, "", "error.run.not_started", NULL);
         TRY(apply_one(&t, event, t.actor, key, sha));
         TRY(follow(&t));
+        TRY(tell_other_runs(&t));
         answer = report(&t);
     }
     if (ret != NULL)
@@ -286,6 +306,7 @@ mu_run_start(mu_tx *tx, const char *run, const json_t *data, const json_t *actor
         json_object_set(event, "data", facts);
         TRY(apply_one(&t, event, t.actor, key, sha));
         TRY(follow(&t));
+        TRY(tell_other_runs(&t));
         answer = report(&t);
     }
     if (ret != NULL)

@@ -215,21 +215,47 @@ begin
           from timeline_event e where e.incident_id = i.id and e.seq = v_seq);
 end $$;
 
+-- The severity becomes another: its event, the clock of the next update, and a message when `tell`. `why` = the reason in both
+-- languages as messages say it; `words` = the reason as the timeline keeps it.
+create or replace function incident_severity_set(incident uuid, severity text, words text, why jsonb, data jsonb, actor uuid, tell boolean)
+returns incident language plpgsql as $$
+declare i incident%rowtype; v_from text;
+begin
+  select x.severity into v_from from incident x where x.id = incident_severity_set.incident for update;
+  update incident x set severity = incident_severity_set.severity, version = version + 1 where x.id = incident_severity_set.incident returning * into i;
+  perform timeline_add(i.id, null, 'severity', words, jsonb_build_object('from', v_from, 'to', i.severity) || data, actor);
+  if i.state in ('open', 'mitigated') then perform clock_next_update(i.id, null, null); end if;
+  select * into i from incident x where x.id = i.id;
+  if tell then
+    perform incident_tell(i, 'severity',
+      jsonb_build_object('zh', '级别变更为 ' || (severity_words(i.severity)->>'zh') || '：' || i.title, 'en', 'Now ' || (severity_words(i.severity)->>'en') || ': ' || i.title),
+      incident_words(i, jsonb_build_object('zh', '级别由 ' || (severity_words(v_from)->>'zh') || ' 变更为 ' || (severity_words(i.severity)->>'zh') || E'\n原因：' || (why->>'zh') || E'\n事件',
+        'en', 'Severity changed from ' || (severity_words(v_from)->>'en') || ' to ' || (severity_words(i.severity)->>'en') || E'\nReason: ' || (why->>'en') || E'\nIncident')),
+      jsonb_build_object('from', v_from, 'to', i.severity), severity_rank(i.severity) < severity_rank(v_from));
+  end if;
+  return i;
+end $$;
+
+-- A decision of a playbook grades the incident: nothing when it is of that severity already or over; told only when it became graver.
+-- Gives the incident's other runs, which are to learn of it.
+create or replace function incident_grade(r run, severity text, step jsonb, actor uuid) returns jsonb language plpgsql as $$
+declare i incident%rowtype; v_title jsonb := step -> 'title';
+begin
+  select * into i from incident x where x.id = r.incident_id for update;
+  if i.severity = incident_grade.severity or i.state not in ('open', 'mitigated') then return '[]'; end if;
+  perform incident_severity_set(i.id, incident_grade.severity, null,
+    jsonb_build_object('zh', '预案定级：' || coalesce(v_title->>'zh', v_title->>'en', ''), 'en', 'graded in the playbook: ' || coalesce(v_title->>'en', v_title->>'zh', '')),
+    jsonb_build_object('graded', true, 'run', r.id, 'step', step), actor, severity_rank(incident_grade.severity) < severity_rank(i.severity));
+  return (select coalesce(jsonb_agg(o), '[]') from jsonb_array_elements(incident_open_runs(i.id)) o where o #>> '{}' <> r.id::text);
+end $$;
+
 create or replace function incident_severity(ref text, etag text, body jsonb) returns jsonb language plpgsql as $$
 declare i incident%rowtype := incident_lock(ref, etag); v_from text := i.severity;
 begin
   perform incident_must_command(i);
   perform incident_must_be_open(i);
   if body->>'severity' = i.severity then perform refuse('MU422', 'error.severity.same', '/severity'); end if;
-  update incident x set severity = body->>'severity', version = version + 1 where x.id = i.id returning * into i;
-  perform timeline_add(i.id, null, 'severity', body->>'reason', jsonb_build_object('from', v_from, 'to', i.severity));
-  if i.state in ('open', 'mitigated') then perform clock_next_update(i.id, null, null); end if;
-  select * into i from incident x where x.id = i.id;
-  perform incident_tell(i, 'severity',
-    jsonb_build_object('zh', '级别变更为 ' || (severity_words(i.severity)->>'zh') || '：' || i.title, 'en', 'Now ' || (severity_words(i.severity)->>'en') || ': ' || i.title),
-    incident_words(i, jsonb_build_object('zh', '级别由 ' || (severity_words(v_from)->>'zh') || ' 变更为 ' || (severity_words(i.severity)->>'zh') || E'\n原因：' || (body->>'reason') || E'\n事件',
-      'en', 'Severity changed from ' || (severity_words(v_from)->>'en') || ' to ' || (severity_words(i.severity)->>'en') || E'\nReason: ' || (body->>'reason') || E'\nIncident')),
-    jsonb_build_object('from', v_from, 'to', i.severity), severity_rank(i.severity) < severity_rank(v_from));
+  i := incident_severity_set(i.id, body->>'severity', body->>'reason', jsonb_build_object('zh', body->'reason', 'en', body->'reason'), '{}', me(), true);
   return incident_brief(i.id) || jsonb_build_object('from', v_from, 'runs', incident_open_runs(i.id));
 end $$;
 

@@ -145,14 +145,15 @@ begin
 end $$;
 
 -- Writes one transition. `result` is what apply() gave, with `hashes` (one for each event) and `prev_hash`; `command` is {key, sha} or
--- null. Gives {"settled":[events the engine is to be told now],"reports":[effects that open drafts]}.
+-- null. Gives {"settled":[events the engine is to be told now],"reports":[effects that open drafts],"graded":{"severity","runs":[the
+-- incident's other runs, to be told]} or null}.
 create or replace function run_write(run uuid, result jsonb, command jsonb) returns jsonb language plpgsql as $$
 declare
   r run%rowtype;
   v_events jsonb := result -> 'events';
   v_over boolean := result ->> 'status' in ('succeeded', 'failed', 'aborted');
   v_now timestamptz := to_ms(app_now());
-  v_settled jsonb := '[]'; v_reports jsonb := '[]'; v_one jsonb; e jsonb;
+  v_settled jsonb := '[]'; v_reports jsonb := '[]'; v_graded jsonb := 'null'; v_one jsonb; e jsonb;
 begin
   update run x set seq = x.seq + jsonb_array_length(v_events), last_hash = result -> 'hashes' ->> -1, state = result -> 'state', status = result ->> 'status',
     finished_at = case when v_over then coalesce(x.finished_at, v_now) end where x.id = run_write.run returning x.* into r;
@@ -181,6 +182,11 @@ begin
   for e in select v from jsonb_array_elements(result -> 'effects') with ordinality x(v, n) order by n loop
     if e ->> 'kind' = 'report' then
       if r.kind <> 'rehearsal' and exists (select 1 from report_profile f where f.id = e #>> '{data,profile}') then v_reports := v_reports || e; end if;
+    elsif e ->> 'kind' = 'grade' then
+      if r.kind <> 'rehearsal' then
+        v_graded := jsonb_build_object('severity', e #> '{data,severity}', 'runs', incident_grade(r, e #>> '{data,severity}', e #> '{data,step}',
+          (select p.id from person p where v_events -> 0 #>> '{actor,kind}' in ('user', 'api') and p.id::text = v_events -> 0 #>> '{actor,id}')));
+      end if;
     else
       v_one := run_effect(r, e);
       if v_one is not null then v_settled := v_settled || (v_one || jsonb_build_object('path', e -> 'path', 'occ', e -> 'occ')); end if;
@@ -190,7 +196,7 @@ begin
     insert into command(run_id, key, actor, body_sha256, result)
       values (r.id, command ->> 'key', me(), command ->> 'sha', jsonb_build_object('run', r.id, 'status', r.status, 'seq', r.seq));
   end if;
-  return jsonb_build_object('settled', v_settled, 'reports', v_reports, 'incident', r.incident_id);
+  return jsonb_build_object('settled', v_settled, 'reports', v_reports, 'graded', v_graded, 'incident', r.incident_id);
 end $$;
 
 -- Everything a replay compares with.

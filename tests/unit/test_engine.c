@@ -88,6 +88,19 @@ static void test_decide(void **state)
     replays(&r);
 }
 
+/* What a grading step records is the incident's severity: the run has it at once, and one effect carries it out. */
+static void test_grades(void **state)
+{
+    BEGIN("steps:\n  - {decide: d, role: a, into: level, grades: severity}\n  - {task: t, role: a, when: run.severity == 'I'}\n");
+    OK("decide", "d", "a", NULL, "{\"value\":\"I\"}");
+    assert_int_equal(json_array_size(json_object_get(r.result, "effects")), 1);
+    assert_string_equal(mu_json_str(json_array_get(json_object_get(r.result, "effects"), 0), "kind"), "grade");
+    assert_string_equal(mu_json_str(json_object_get(json_array_get(json_object_get(r.result, "effects"), 0), "data"), "severity"), "I");
+    assert_string_equal(json_string_value(mu_json_at(r.state, "run.severity")), "I");
+    IS("t", "active");
+    replays(&r);
+}
+
 static void test_approve(void **state)
 {
     BEGIN("steps:\n  - {approve: p, by: {role: a, count: 2, not: [c]}}\n  - {task: after, role: a}\n");
@@ -586,7 +599,7 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ARENA_TEST(test_task), ARENA_TEST(test_checklist), ARENA_TEST(test_decide), ARENA_TEST(test_approve), ARENA_TEST(test_approve_requester),
+        ARENA_TEST(test_task), ARENA_TEST(test_checklist), ARENA_TEST(test_decide), ARENA_TEST(test_grades), ARENA_TEST(test_approve), ARENA_TEST(test_approve_requester),
         ARENA_TEST(test_reject), ARENA_TEST(test_notify), ARENA_TEST(test_effect_failure), ARENA_TEST(test_drill_effects), ARENA_TEST(test_report),
         ARENA_TEST(test_deadline), ARENA_TEST(test_deadline_then), ARENA_TEST(test_milestone_arms), ARENA_TEST(test_wait), ARENA_TEST(test_if_and_when),
         ARENA_TEST(test_parallel_all_any_n), ARENA_TEST(test_call_block), ARENA_TEST(test_end_inside), ARENA_TEST(test_failure_outward),

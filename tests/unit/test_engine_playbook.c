@@ -37,6 +37,8 @@ static const bad cases[] = {
     { "V09", "finding.V09.result", 13, 30, HEAD "steps:\n  - {task: t, role: a, when: n + 1}\n" },
     { "V09", "finding.V09.enum", 13, 30, HEAD "steps:\n  - {set: s, values: {level: \"'IX'\"}}\n" },
     { "V09", "finding.V09.option", 13, 52, HEAD "steps:\n  - {decide: d, role: a, into: level, options: [I, III]}\n" },
+    { "V09", "finding.V09.grades", 13, 43, HEAD "steps:\n  - {decide: d, role: a, into: n, grades: severity, options: [1, 2]}\n" },
+    { "V01", "finding.V01.wrong_value", 13, 47, HEAD "steps:\n  - {decide: d, role: a, into: level, grades: mood}\n" },
     { "V09", "finding.V09.duration", 13, 42, HEAD "steps:\n  - {task: t, role: a, deadline: {after: n}}\n" },
     { "V10", "finding.V10.race", 13, 0, HEAD "steps:\n  - {parallel: p, branches: {x: [{set: s1, values: {n: 1}}], y: [{set: s2, values: {n: 2}}]}}\n" },
     { "V11", "finding.V11.constant", 13, 26, HEAD "steps:\n  - {set: s, values: {c: 1}}\n" },
