@@ -92,9 +92,15 @@ begin
   return made;
 end $$;
 
+create or replace function login_check(login text) returns void language plpgsql as $$
+begin
+  if login !~ '^[a-z][a-z0-9._-]{0,63}$' then perform refuse('MU422', 'error.person.login', '/login'); end if;
+end $$;
+
 create or replace function person_create(doc jsonb) returns uuid language plpgsql as $$
 declare made uuid;
 begin
+  perform login_check(doc ->> 'login');
   if exists (select 1 from person p where p.login = doc ->> 'login') then
     perform refuse('MU409', 'error.person.login_taken', '/login', jsonb_build_object('login', doc ->> 'login'));
   end if;
@@ -113,6 +119,7 @@ begin
   select * into p from person x where x.id = wanted for update;
   if not found then perform refuse('MU404', 'error.person.unknown'); end if;
   perform etag_check(etag, p.version);
+  perform login_check(doc ->> 'login');
   if doc ->> 'login' is distinct from p.login and exists (select 1 from person x where x.login = doc ->> 'login') then
     perform refuse('MU409', 'error.person.login_taken', '/login', jsonb_build_object('login', doc ->> 'login'));
   end if;
