@@ -1,0 +1,71 @@
+-- The outbox under two senders: no row is taken twice, a lost sender's claim counts no more, what may be sent once is never sent again.
+-- Not one transaction: the second sender is another session. The database is thrown away afterwards.
+set client_min_messages = warning;
+create extension if not exists dblink;
+select plan(27);
+select is(dblink_connect('two', format('host=%s dbname=%s user=postgres', split_part(current_setting('unix_socket_directories'), ',', 1), current_database())), 'OK', 'a second session');
+
+create function put(n int, key text, effect text default 'idempotent') returns void language sql as $$
+  insert into outbox(kind, channel, address, audience, drill_safe, delivery, effect, idem_key, payload, not_before, created_at)
+  select 'system', 'email', 'a@x.example', 'internal', false, 'send', put.effect, key || '-' || i, '{"subject":"s","text":"t","purpose":"test"}', app_now(), app_now() from generate_series(1, n) i
+$$;
+create function claim(node text, most int) returns table(id bigint, token bigint, attempt int) language sql as $$
+  select c.id, c.token, c.attempt from outbox_claim(node, 'email', most, most, interval '30 seconds', 'https://m.example') c
+$$;
+select put(10, 'a');
+
+-- while one holds its claim uncommitted, the other takes the rest and does not wait
+begin;
+select is((select count(*) from claim('one', 4)), 4::bigint, 'the first sender takes four');
+select is((select count(*) from dblink('two', $$select id from claim('two', 10)$$) as t(id bigint)), 6::bigint, 'the second takes the other six at once');
+commit;
+select is((select count(*) from outbox where state = 'claimed'), 10::bigint, 'all are claimed');
+select is((select array_agg(distinct claimed_by order by claimed_by) from outbox), '{one,two}', 'by both');
+select is((select count(*) from claim('three', 10)), 0::bigint, 'nothing is left');
+
+-- settling
+select outbox_settle(jsonb_agg(jsonb_build_object('id', id, 'token', claim_token, 'outcome', 'sent', 'code', 250, 'ms', 5))) from outbox where claimed_by = 'one';
+select is((select count(*) from outbox where state = 'done'), 4::bigint, 'the first sender''s are done');
+select is((select count(*) from delivery where outcome = 'sent'), 4::bigint, 'each with its record');
+
+-- the second sender dies; its lease ends
+update outbox set lease_until = clock_timestamp() - interval '1 second' where state = 'claimed';
+create temporary table old as select id, claim_token as token from outbox where state = 'claimed';
+select is(outbox_rescue(8), 6, 'its rows are freed');
+select is((select count(*) from outbox where state = 'pending'), 6::bigint, 'to be tried again');
+select is((select count(*) from claim('three', 10)), 6::bigint, 'by a third');
+select outbox_settle(jsonb_agg(jsonb_build_object('id', id, 'token', token, 'outcome', 'sent'))) from old;
+select is((select count(*) from outbox where state = 'claimed'), 6::bigint, 'the dead sender''s late answer counts no more');
+select is((select min(attempt) from outbox where state = 'claimed'), 2, 'this is the second try');
+
+-- a failed try waits, and gives way to fresh rows
+select outbox_settle(jsonb_agg(jsonb_build_object('id', id, 'token', claim_token, 'outcome', 'retry', 'code', 451, 'detail', 'later', 'after', 60))) from outbox where state = 'claimed';
+select is((select count(*) from claim('three', 10)), 0::bigint, 'not before its time');
+update test_clock set shift = shift + interval '61 seconds';
+select is((select count(*) from claim('three', 10)), 6::bigint, 'then again');
+select is((select distinct attempt from outbox where state = 'claimed'), 3, 'the third try');
+select outbox_settle(jsonb_agg(jsonb_build_object('id', id, 'token', claim_token, 'outcome', 'dead', 'code', 550, 'detail', 'no such user'))) from outbox where state = 'claimed';
+select is((select count(*) from outbox where state = 'dead' and last_error = '550 no such user'), 6::bigint, 'given up, with the reason');
+select is((select dead from outbox_numbers()), 6::bigint, 'and counted');
+
+-- rows that may leave once only
+select put(3, 'once', 'once');
+select is((select count(*) from claim('four', 10)), 3::bigint, 'three once-rows');
+create temporary table mine as select id, claim_token as token from outbox where state = 'claimed' order by id;
+select is((select count(*) from outbox_start((select jsonb_agg(m) from (select * from mine order by id limit 2) m))), 2::bigint, 'two are about to leave');
+update outbox set lease_until = clock_timestamp() - interval '1 second' where state = 'claimed';
+select is((select count(*) from outbox_start((select jsonb_agg(m) from (select * from mine order by id desc limit 1) m))), 0::bigint, 'after the lease nothing may leave');
+select outbox_rescue(8);
+select is((select count(*) from outbox where state = 'unknown'), 2::bigint, 'whether the two left is not known, so they are not sent again');
+select is((select count(*) from outbox where state = 'pending' and effect = 'once'), 1::bigint, 'the one that had not begun is');
+
+-- a replay is asked for by a person
+insert into person(id, login, name) values ('00000000-0000-0000-0000-0000000000a1', 'ann', '"Ann"');
+begin;
+select set_config('muster.me', '00000000-0000-0000-0000-0000000000a1', true), set_config('muster.roles', 'commander responder viewer', true);
+select lives_ok(format('select delivery_replay(%s)', (select min(id) from outbox where state = 'dead')), 'a dead one is replayed');
+commit;
+select is((select count(*) from outbox where state = 'dead'), 5::bigint, 'one less is dead');
+select throws_ok(format('select delivery_replay(%s)', (select min(id) from outbox where state = 'done')), 'MU409', null, 'what was sent is not');
+select is(dblink_disconnect('two'), 'OK', 'the end');
+select * from finish();
