@@ -25,6 +25,7 @@
 #include "process.h"
 #include "str.h"
 #include "words.h"
+#include "zip.h"
 
 #define PAGE_MAX     (16u << 20)
 #define FILE_MAX     (32u << 20)
@@ -37,6 +38,7 @@ typedef struct { const char *kind, *media, *magic; size_t magic_n; int64_t deadl
 static const format formats[] = {
     { "pdf", "application/pdf", "%PDF-", 5, 240000, "error.document.no_pdf" },
     { "docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "PK\x03\x04", 4, 30000, "error.document.no_docx" },
+    { "html", "text/html; charset=utf-8", "<!DOCTYPE html>", 15, 0, NULL }, /* allowed: what the page begins with */
 };
 
 typedef struct {
@@ -173,9 +175,9 @@ on_partial(void *closure, const char *name)
 }
 
 static mu_err
-render(mu_arena *arena, const order *job, mu_problem *problem, mu_buf *page)
+render(mu_arena *arena, const order *job, const char *from, mu_problem *problem, mu_buf *page)
 {
-    const mu_asset *asset = mu_asset_find(TEMPLATE);
+    const mu_asset *asset = mu_asset_find(from), *style = mu_asset_find(STYLE);
     json_t *model, *ui = json_object();
     mu_template *template;
     mu_instant now = mu_wall_now();
@@ -183,10 +185,12 @@ render(mu_arena *arena, const order *job, mu_problem *problem, mu_buf *page)
     TRY(mu_json_parse(arena, job->model, strlen(job->model), problem, &model));
     const char *language = mu_json_str(model, "lang") != NULL ? mu_json_str(model, "lang") : mu_conf_text(MU_CONF_SITE_LANGUAGE);
     if (asset == NULL)
-        return mu_failf(problem, MU_INTERNAL, "no template " TEMPLATE);
+        return mu_failf(problem, MU_INTERNAL, "no template %s", from);
     json_object_set_new(ui, "lang", json_string(language));
     json_object_set_new(ui, mu_same(language, "en") ? "lang_en" : "lang_zh", json_true());
     json_object_set_new(ui, "document", json_true());
+    if (mu_same(job->format->kind, "html") && style != NULL)
+        json_object_set_new(ui, "style_html", json_string(style->raw));
     json_object_set_new(model, "ui", ui);
     TRY(mu_template_parse(arena, asset->raw, asset->raw_n, 0, problem, &template));
     (void)mu_time_parse(job->ordered_at, &now);
@@ -251,7 +255,8 @@ arguments(mu_arena *arena, const char *directory, const order *job)
     bool pdf = mu_same(job->format->kind, "pdf");
     const char *program = mu_conf_text(pdf ? MU_CONF_REPORT_WEASYPRINT : MU_CONF_REPORT_PANDOC);
     const char *const pdf_words[] = { "muster", "document-child", directory, program, "-q", "-e", "utf8", "-s", "document.css", "page.html", "out.pdf", NULL };
-    const char *const docx_words[] = { "muster", "document-child", directory, program, "-f", "html", "-t", "docx", "-o", "out.docx", "page.html", NULL };
+    const char *const docx_words[] = { "muster", "document-child", directory, program, "-f", "html", "-t", "docx", "--reference-doc=reference.docx",
+                                       "-o", "out.docx", "page.html", NULL };
     const char *const *words = pdf ? pdf_words : docx_words;
     size_t count = pdf ? MU_COUNT(pdf_words) : MU_COUNT(docx_words);
     char **argv = mu_alloc(arena, sizeof *argv * count);
@@ -300,6 +305,32 @@ run_program(mu_arena *arena, const char *directory, const order *job, failure *r
     return good;
 }
 
+/* The Word file takes its paper, fonts, header and footer from a file of ours, zipped anew for each order: its header has the number. */
+static bool
+write_reference(mu_arena *arena, const char *directory, const order *job)
+{
+    static const struct { const char *name, *asset; } parts[] = {
+        { "[Content_Types].xml", "web/docx/content_types.xml" }, { "_rels/.rels", "web/docx/package_rels.xml" },
+        { "word/document.xml", "web/docx/document.xml" }, { "word/_rels/document.xml.rels", "web/docx/document_rels.xml" },
+        { "word/styles.xml", "web/docx/styles.xml" }, { "word/header1.xml", "web/docx/header.xml" }, { "word/footer1.xml", "web/docx/footer.xml" } };
+    mu_problem problem = { .arena = arena };
+    mu_zip_member members[MU_COUNT(parts)];
+    mu_buf filled[MU_COUNT(parts)];
+    MU_BUF_AUTO(file, 1u << 20);
+    bool good = true;
+
+    for (size_t i = 0; i < MU_COUNT(parts); i++) {
+        filled[i] = (mu_buf)MU_BUF(1u << 18);
+        good = good && render(arena, job, parts[i].asset, &problem, &filled[i]) == MU_OK;
+        members[i] = (mu_zip_member){ parts[i].name, filled[i].at, filled[i].n };
+    }
+    good = good && mu_zip_write(&file, members, MU_COUNT(parts))
+        && write_file(mu_printf(arena, "%s/reference.docx", directory), file.at, file.n);
+    for (size_t i = 0; i < MU_COUNT(parts); i++)
+        mu_buf_free(&filled[i]);
+    return good;
+}
+
 /* Makes the file in a directory of its own. */
 static bool
 convert(mu_arena *arena, const char *directory, const order *job, char **ret, size_t *ret_n, failure *why)
@@ -310,7 +341,7 @@ convert(mu_arena *arena, const char *directory, const order *job, char **ret, si
     const char *outside;
     char *path = mu_printf(arena, "%s/out.%s", directory, job->format->kind);
 
-    if (render(arena, job, &problem, &page) != MU_OK) {
+    if (render(arena, job, TEMPLATE, &problem, &page) != MU_OK) {
         *why = (failure){ "error.document.template", problem.detail != NULL ? problem.detail : "", false };
         return false;
     }
@@ -320,8 +351,14 @@ convert(mu_arena *arena, const char *directory, const order *job, char **ret, si
         *why = (failure){ outside != NULL ? "error.document.outside" : "error.document.unmarked", outside != NULL ? outside : "", false };
         return false;
     }
+    if (mu_same(job->format->kind, "html")) {
+        *ret = mu_strndup(arena, page.at, page.n);
+        *ret_n = page.n;
+        return true;
+    }
     if (!write_file(mu_printf(arena, "%s/page.html", directory), page.at, page.n)
-        || !write_file(mu_printf(arena, "%s/document.css", directory), style != NULL ? style->raw : "", style != NULL ? style->raw_n : 0)) {
+        || !write_file(mu_printf(arena, "%s/document.css", directory), style != NULL ? style->raw : "", style != NULL ? style->raw_n : 0)
+        || (mu_same(job->format->kind, "docx") && !write_reference(arena, directory, job))) {
         *why = (failure){ "error.document.failed", strerror(errno), true };
         return false;
     }

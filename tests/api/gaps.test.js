@@ -1,6 +1,7 @@
 // What one part of the product must tell another: a grading in the playbook, reports as files, forms that outlive a session, counters.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { inflateRawSync } from 'node:zlib';
 import { Browser } from '../lib/browser.js';
 import { bearer, muster, person, until } from '../lib/muster.js';
 
@@ -68,3 +69,65 @@ test('the same severity again is no change, a lighter one is not told, other run
   assert.deepEqual(runs.map(r => r.s), ['III', 'III']);
   for (const { id } of await server.db.query(`select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1`, [other.ref])) server.cli(['audit', 'verify-run', id]);
 });
+
+// The report as a file, made by the work process; the same content gives the same file.
+async function file(ref, format) {
+  const ordered = await commander('POST', `/reports/${ref}/documents`, { format });
+  assert.equal(ordered.status, 202, ordered.text);
+  return until(`the ${format}`, async () => {
+    const answer = await fetch(`${server.url}/api/v1/reports/${ref}/documents/${format}`, { headers: { Authorization: `Bearer ${commander.token}` } });
+    if (answer.status === 202) { await answer.arrayBuffer(); return null; }
+    return { status: answer.status, headers: answer.headers, bytes: Buffer.from(await answer.arrayBuffer()) };
+  }, 60);
+}
+const draft = async kind => {
+  const { ref } = await declare({ kind, severity: 'II', playbook: 'none' });
+  const made = await commander('POST', `/incidents/${ref}/reports`, { profile: 'nfra-it-incident' });
+  assert.ok(made.status < 300, made.text);
+  return (await server.db.one(`select r.ref from report r join incident i on i.id = r.incident_id where i.ref = $1`, [ref])).ref;
+};
+// Members of an archive, by its list at the end.
+function unzip(bytes) {
+  const out = {}, end = bytes.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
+  let at = bytes.readUInt32LE(end + 16);
+  for (let n = bytes.readUInt16LE(end + 10); n > 0; n--) {
+    const [method, size, nameSize, extra, note, from] = [bytes.readUInt16LE(at + 10), bytes.readUInt32LE(at + 20), bytes.readUInt16LE(at + 28), bytes.readUInt16LE(at + 30), bytes.readUInt16LE(at + 32), bytes.readUInt32LE(at + 42)];
+    const name = bytes.toString('utf8', at + 46, at + 46 + nameSize), data = from + 30 + bytes.readUInt16LE(from + 26) + bytes.readUInt16LE(from + 28);
+    const raw = bytes.subarray(data, data + size);
+    out[name] = (method === 8 ? inflateRawSync(raw) : raw).toString('utf8');
+    at += 46 + nameSize + extra + note;
+  }
+  return out;
+}
+
+for (const kind of ['incident', 'drill'])
+  test(`a report of a ${kind} as one self-contained page`, async () => {
+    const ref = await draft(kind), got = await file(ref, 'html'), text = got.bytes.toString('utf8');
+    assert.equal(got.status, 200);
+    assert.match(got.headers.get('content-type'), /^text\/html/);
+    assert.match(got.headers.get('content-disposition'), new RegExp(`^attachment.*${kind === 'drill' ? 'DRILL-' : '"?'}${ref}\\.html`));
+    assert.match(text, /<style>[^<]*@page[^<]*size: A4/, 'the style sheet is inside');
+    assert.ok(!/<(link|script|img|iframe)/i.test(text) && !/url\(/.test(text), 'nothing is fetched');
+    assert.ok(text.includes(ref));
+    assert.equal(/【演练】|\[DRILL\]/.test(text.replace(/<style>[\s\S]*?<\/style>/, '')), kind === 'drill');
+    const again = await file(ref, 'html');
+    assert.deepEqual(again.bytes, got.bytes);
+    const page = await new Browser(server).become(boss).then(b => b.get(`/reports/${ref}`));
+    assert.match(page.text, /name="format" value="html"/);
+    assert.match(page.text, new RegExp(`/reports/${ref}/documents/html"`));
+  });
+
+for (const kind of ['incident', 'drill'])
+  test(`the Word file of a ${kind} has our paper, fonts, header and footer`, async () => {
+    const ref = await draft(kind), got = await file(ref, 'docx'), parts = unzip(got.bytes);
+    assert.match(parts['word/document.xml'], /<w:pgSz[^>]*w:w="11906"[^>]*w:h="16838"|<w:pgSz[^>]*w:h="16838"[^>]*w:w="11906"/);
+    const headers = Object.keys(parts).filter(n => /word\/header\d*\.xml/.test(n)), footers = Object.keys(parts).filter(n => /word\/footer\d*\.xml/.test(n));
+    assert.ok(headers.length && footers.length, Object.keys(parts).join());
+    assert.ok(parts[headers[0]].includes(ref), 'the number is in the header');
+    assert.equal(parts[headers[0]].includes('【演练】[DRILL]'), kind === 'drill');
+    assert.match(parts[footers[0]], /PAGE/);
+    assert.match(parts['word/styles.xml'], /w:eastAsia="仿宋_GB2312"/);
+    assert.match(parts['word/styles.xml'], /w:eastAsia="zh-CN"/);
+    for (const name of [...headers, ...footers]) assert.ok(parts['[Content_Types].xml'].includes('/' + name), `${name} has a type`);
+    assert.match(parts['word/document.xml'], /<w:headerReference/);
+  });
