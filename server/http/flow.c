@@ -28,6 +28,13 @@ static int queue_session(mu_req *rq, mu_tx *tx, mu_role role)
     return mu_tx_queue(tx, Q_session_open, ARGS(rq->token_hash, rq->bearer ? "bearer" : "cookie", role_word(role), rq->language, rq->id, rq->address));
 }
 
+/* Looking and nothing else: what a token with the role of a viewer is for. Its person may fill a role of an incident, which is
+ * enough to act on a step; the token must not be more than its scopes say. */
+static bool only_reads(const mu_req *rq)
+{
+    return mu_same(rq->me_roles, "[]") || mu_same(rq->me_roles, "[\"viewer\"]");
+}
+
 /* Takes over who it is, and refuses whom the row does not admit. */
 static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
 {
@@ -46,6 +53,8 @@ static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
         return mu_fail(&rq->problem, MU_UNAUTHORIZED, NULL, "error.signin.needed", NULL);
     if (rq->must_change && (rq->route == NULL || (rq->route->flags & MU_R_PASSWORD_OK) == 0))
         return mu_fail(&rq->problem, MU_FORBIDDEN, NULL, "error.password.change", NULL);
+    if (rq->bearer && rq->route != NULL && rq->route->method != MU_GET && only_reads(rq))
+        return mu_fail(&rq->problem, MU_FORBIDDEN, NULL, "error.token.read_only", NULL);
     return MU_OK;
 }
 

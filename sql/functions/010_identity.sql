@@ -130,7 +130,9 @@ begin
     perform refuse('MU422', 'error.token.scope', '/scopes', jsonb_build_object('role', bad));
   end if;
   insert into api_token(person_id, name, token_hash, last_four, scopes, created_at, expires_at)
-    values (me(), token_create.name, hash, token_create.last_four, wanted, app_now(), app_now() + make_interval(days => token_create.days))
+    values (me(), token_create.name, hash, token_create.last_four, wanted, app_now(),
+      -- a token that is made with a token does not outlive it
+      least(app_now() + make_interval(days => token_create.days), (select t.expires_at from api_token t where t.id = my_session())))
     returning * into made;
   perform audit('token.created', token_create.name, jsonb_build_object('token', made.id, 'scopes', wanted));
   return token_doc(made);

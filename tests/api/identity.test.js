@@ -218,7 +218,7 @@ test('a revoked token, and every token of somebody who left, is 401; a role that
   const who = await person(server.db, 'wu.leaves', ['commander']);
   const one = await bearer(server, who), two = await bearer(server, who);
   const id = (await server.db.one('select id from api_token where token_hash = $1', [hash(one.token)])).id;
-  const stranger = await bearer(server, await person(server.db, 'wu.other', ['viewer']));
+  const stranger = await bearer(server, await person(server.db, 'wu.other', ['responder']));
   assert.equal((await stranger('DELETE', `/tokens/${id}`)).status, 404);
   assert.equal((await one('GET', '/incidents')).status, 200);
   assert.ok((await two('DELETE', `/tokens/${id}`)).status < 300);

@@ -8,7 +8,7 @@ const ROLES = ['viewer', 'responder', 'commander', 'risk', 'approver', 'auditor'
 const WRITES = { POST: 1, PUT: 1, PATCH: 1, DELETE: 1 };
 
 // Rows that admit more people than may finish the work: the refusal of somebody let in has another reason than the row's role.
-const INNER = /^error\.(report\.|playbook\.|incident\.not_commander|run\.|role\.admin$|contact\.)/;
+const INNER = /^error\.(report\.|playbook\.|incident\.not_commander|run\.|role\.admin$|contact\.|token\.read_only$)/;
 
 let server, rows, real;
 const people = {}, tokens = {}, browsers = {};

@@ -1,0 +1,84 @@
+// Rules that a review found broken, each with the way it was broken.
+import test, { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { muster, person, bearer, until } from '../lib/muster.js';
+
+let server, commander, risk, approver;
+
+before(async () => {
+  server = await muster({ asan: true, demo: true });
+  commander = await bearer(server, await person(server.db, 'r.commander', ['commander']));
+  risk = await bearer(server, await person(server.db, 'r.risk', ['risk']));
+  approver = await bearer(server, await person(server.db, 'r.approver', ['approver']));
+});
+after(() => server?.close());
+
+async function declared(playbook) {
+  const answer = await commander('POST', '/incidents', { title: 'Review', severity: 'II', services: ['mobile-banking'], playbook });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json.ref;
+}
+
+test('a token with no role but the viewer’s reads and does nothing else, whatever role of an incident its person fills', async () => {
+  const ref = await declared('mobile-banking-outage');
+  const run = (await server.db.one('select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1', [ref])).id;
+  const lead = await server.db.one(`select r.person_id as id from incident_role r join incident i on i.id = r.incident_id
+    where i.ref = $1 and r.role = 'tech_lead' and r.until is null limit 1`, [ref]);
+  const step = await server.db.one(`select path, kind, detail from run_step where run_id = $1 and kind in ('task', 'checklist') and role = 'tech_lead' and status in ('active', 'waiting')`, [run]);
+  const act = step.kind === 'task' ? { path: step.path, act: 'done', note: 'confirmed' } : { path: step.path, act: 'item', item: step.detail.items[0].id, state: 'done' };
+  const reads = await bearer(server, lead, ['viewer']), works = await bearer(server, lead, ['viewer', 'responder']);
+  assert.equal((await reads('GET', `/runs/${run}`)).status, 200);
+  for (const [method, target, body] of [['POST', `/runs/${run}/steps`, act], ['POST', '/tokens', { name: 'more', scopes: ['viewer'] }],
+    ['POST', `/people/${lead.id}/contacts`, { email: 'elsewhere@example.com' }], ['POST', '/me', { mail_language: 'en' }]]) {
+    const answer = await reads(method, target, body);
+    assert.equal(answer.status, 403, `${target}: ${answer.text}`);
+    assert.equal(answer.json.errors[0].code, 'error.token.read_only');
+  }
+  assert.deepEqual((await server.db.one('select detail from run_step where run_id = $1 and path = $2', [run, step.path])).detail, step.detail);
+  const done = await works('POST', `/runs/${run}/steps`, act);
+  assert.ok(done.status < 300, done.text);
+});
+
+test('a token made with a token does not outlive it', async () => {
+  const short = await bearer(server, commander.who, ['commander']);
+  await server.db.query(`update api_token set expires_at = clock_timestamp() + interval '1 day' where last_four = $1 and person_id = $2`, [short.token.slice(-4), short.who.id]);
+  for (const body of [{ name: 'for ever', scopes: ['viewer'] }, { name: 'a year', scopes: ['viewer'], days: 365 }]) {
+    const made = await short('POST', '/tokens', body);
+    assert.equal(made.status, 201, made.text);
+    assert.ok(Date.parse(made.json.expires_at) < Date.now() + 2 * 86400e3, made.text);
+  }
+});
+
+test('the paper of an approved report is made anew, though not a word of the draft has changed', async () => {
+  const ref = await declared('none');
+  const opened = await risk('POST', `/incidents/${ref}/reports`, { profile: 'nfra-it-incident' });
+  assert.equal(opened.status, 201, opened.text);
+  const report = opened.json.ref;
+  const clock = (await commander('GET', `/incidents/${ref}`)).json.clocks.find(c => c.kind === 'report');
+  if (clock) assert.equal(clock.report, report, 'the clock leads to its report');
+  const order = async () => { const answer = await risk('POST', `/reports/${report}/documents`, { format: 'docx' }); assert.equal(answer.status, 202, answer.text); };
+  await order();
+  await until('the draft as a document', () => server.db.one(`select 1 from job where subject = $1 and state = 'done'`, [report]), 60);
+  assert.equal((await risk('GET', `/reports/${report}`)).json.documents[0].current, true);
+  const tag = async () => ({ 'If-Match': (await risk('GET', `/reports/${report}`)).headers.get('etag') });
+  const approved = await approver('POST', `/reports/${report}/approve`, { incomplete: true }, await tag());
+  assert.ok(approved.status < 300, approved.text);
+  assert.equal((await risk('GET', `/reports/${report}`)).json.documents[0].current, false, 'the draft’s paper is no longer the report’s');
+  await order();
+  const papers = await server.db.query(`select model ->> 'draft' as draft from job where subject = $1 order by ordered_at`, [report]);
+  assert.deepEqual(papers.map(p => p.draft), ['true', 'false']);
+  await until('the approved report as a document', () => server.db.one(`select 1 from job where subject = $1 and state = 'done' and model ->> 'draft' = 'false'`, [report]), 60);
+});
+
+test('whoever wrote in a report does not sign it for the playbook either', async () => {
+  const ref = await declared('none');
+  const both = await bearer(server, await person(server.db, 'r.both', ['risk', 'approver']));
+  const opened = await both('POST', `/incidents/${ref}/reports`, { profile: 'nfra-it-incident' });
+  const report = opened.json.ref, run = (await server.db.one('select id from run order by created_at desc limit 1')).id;
+  await server.db.query(`update report set run_id = $2, path = 'x', occ = 1 where ref = $1`, [report, run]);
+  const tag = async () => ({ 'If-Match': (await both('GET', `/reports/${report}`)).headers.get('etag') });
+  await server.db.query(`update report set state = 'approved', approved_by = $2, approved_at = clock_timestamp() where ref = $1`, [report, approver.who.id]);
+  const answer = await both('POST', `/reports/${report}/approve`, {}, await tag());
+  assert.equal(answer.status, 403, answer.text);
+  assert.equal(answer.json.errors[0].code, 'error.report.own');
+});
