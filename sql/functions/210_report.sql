@@ -321,9 +321,9 @@ begin
       'approve_other', r.state = 'draft' and mine, 'reopen', r.state in ('approved','not_reportable') and r.filed_at is null and report_may_send(),
       'send', r.state in ('approved','sent') and report_may_send(), 'file', r.state in ('approved','sent') and r.filed_at is null and report_may_send(),
       'order', r.state <> 'not_reportable'),
-    'endpoints', (select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'slug', e.slug, 'name', coalesce(e.name, to_jsonb(e.address)), 'address', e.address, 'kind', e.kind) order by e.slug, e.address), '[]')
+    'endpoints', (select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'slug', e.slug, 'name', coalesce(e.name, to_jsonb(e.slug), to_jsonb(e.address)), 'address', case when e.kind = 'webhook' then split_part(e.address, '?', 1) else e.address end, 'kind', e.kind) order by e.slug, e.address), '[]')
       from endpoint e where e.audience = 'regulator' and e.disabled_at is null),
-    'deliveries', (select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'channel', b.channel, 'address', b.address, 'state', b.state, 'at', iso(coalesce(b.done_at, b.created_at)),
+    'deliveries', (select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'channel', b.channel, 'address', case when b.channel = 'webhook' then split_part(b.address, '?', 1) else b.address end, 'state', b.state, 'at', iso(coalesce(b.done_at, b.created_at)),
         'simulated', b.delivery = 'simulate', 'error', b.last_error) order by b.id), '[]') from outbox b
       where b.incident_id = i.id and b.message_id in (select m.id from message m where m.incident_id = i.id and m.purpose = 'report' and m.data ->> 'report' = r.ref)),
     'documents', (select coalesce(jsonb_agg(d order by d ->> 'kind'), '[]') from (
@@ -334,10 +334,15 @@ begin
       from (select * from timeline_event t where t.incident_id = i.id and t.kind like 'report%' and t.data ->> 'report' = r.ref order by t.seq desc limit 50) e));
 end $$;
 
+-- What a document is made of, as one hash: the content, and whether somebody signed it. A draft with the same words is another paper.
+create or replace function report_paper(document jsonb) returns text language sql immutable as $$
+  select sha256_hex(concat_ws(' ', document ->> 'sha256', case when not (document ->> 'draft')::bool then 'approved ' || (document ->> 'approved_at') end))
+$$;
+
 create or replace function report_job(j job) returns jsonb language sql stable as $$
   select jsonb_build_object('id', j.id, 'kind', j.kind, 'state', j.state, 'is', jsonb_build_object(j.state, true), 'waiting', j.state in ('pending','claimed'),
     'ordered_at', iso(j.ordered_at), 'done_at', iso(j.done_at), 'ms', j.ms, 'error_key', j.error_key, 'error', j.error, 'attachment', j.attachment_id,
-    'current', j.model_sha256 = (select report_document(j.subject) ->> 'sha256'))
+    'current', j.model_sha256 = report_paper(report_document(j.subject)))
 $$;
 
 -- One line of a list.
@@ -515,9 +520,9 @@ create or replace function report_approve(ref text, etag text, b jsonb) returns 
 declare r report := report_lock(ref, etag); v jsonb;
 begin
   if not (has_role('approver') or has_role('commander')) then perform refuse('MU403', 'error.report.approve_role'); end if;
+  if me() = any(report_authors(r)) then perform refuse('MU403', 'error.report.own'); end if;
   if r.state = 'approved' and r.run_id is not null and r.approved_by <> me() then return r; end if;   -- another signature for the playbook
   if r.state <> 'draft' then perform refuse('MU409', 'error.report.not_draft'); end if;
-  if me() = any(report_authors(r)) then perform refuse('MU403', 'error.report.own'); end if;
   v := report_content(r);
   if v -> 'missing' <> '[]' and not coalesce((b ->> 'incomplete')::bool, false) then
     perform refuse('MU422', 'error.report.missing', '/incomplete', jsonb_build_object('names',
@@ -613,7 +618,7 @@ begin
   select * into r from report x where x.ref = report_order.ref;
   if not found then perform refuse('MU404', 'error.report.unknown'); end if;
   d := report_document(r.ref);
-  insert into job as x(kind, subject, model, model_sha256, ordered_by, ordered_at) values (wanted, r.ref, d, d ->> 'sha256', me(), app_now())
+  insert into job as x(kind, subject, model, model_sha256, ordered_by, ordered_at) values (wanted, r.ref, d, report_paper(d), me(), app_now())
   on conflict (kind, subject, model_sha256) do update set state = case when x.state = 'failed' then 'pending' else x.state end,
     error = case when x.state = 'failed' then null else x.error end, error_key = case when x.state = 'failed' then null else x.error_key end,
     attempt = case when x.state = 'failed' then 0 else x.attempt end, ordered_at = case when x.state = 'failed' then excluded.ordered_at else x.ordered_at end
@@ -628,7 +633,8 @@ declare j job%rowtype; r report%rowtype;
 begin
   select * into r from report x where x.ref = report_download.ref;
   if not found then perform refuse('MU404', 'error.report.unknown'); end if;
-  select * into j from job x where x.subject = r.ref and x.kind = wanted order by (x.state = 'done') desc, x.ordered_at desc limit 1;
+  select * into j from job x where x.subject = r.ref and x.kind = wanted
+    order by (x.model_sha256 = report_paper(report_document(r.ref))) desc, (x.state = 'done') desc, x.ordered_at desc limit 1;
   if not found then perform refuse('MU404', 'error.report.not_ordered'); end if;
   if j.state = 'failed' then perform refuse('MU409', coalesce(j.error_key, 'error.report.document')); end if;
   if j.attachment_id is null then
