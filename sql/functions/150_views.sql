@@ -9,7 +9,7 @@ create or replace function incident_clocks(incident uuid) returns jsonb language
       'warned', c.stopped_at is null and c.due_at >= app_now() and c.warn_at <= app_now(),
       'left_seconds', case when c.stopped_at is null then floor(extract(epoch from c.due_at - app_now()))::bigint end,
       'late_seconds', case when c.due_at < coalesce(c.stopped_at, app_now()) then floor(extract(epoch from coalesce(c.stopped_at, app_now()) - c.due_at))::bigint end,
-      'report', case when c.kind = 'report' then (select p.ref from report p where p.id::text = c.subject) end))
+      'report', case when c.kind = 'report' then c.subject end))
     order by c.stopped_at is not null, c.due_at, c.id), '[]')
   from incident_clock c where c.incident_id = incident_clocks.incident
 $$;
