@@ -203,3 +203,10 @@ begin
   perform timeline_add(a.incident_id, null, 'attachment', null, jsonb_build_object('id', a.id, 'name', a.name, 'size', a.size, 'sha256', a.sha256));
   return jsonb_build_object('kind', 'file', 'name', a.name, 'ref', '/attachments/' || a.id);
 end $$;
+
+-- The run while its step is still open; null once it is closed, skipped or the run is over. What people do with a report counts
+-- then all the same: the playbook just has nothing more to learn from it.
+create or replace function open_run(run uuid, path text, occ int) returns uuid language sql stable as $$
+  select s.run_id from run_step s join run r on r.id = s.run_id
+  where s.run_id = open_run.run and s.path = open_run.path and s.occ = coalesce(open_run.occ, 1) and s.ended_at is null and r.finished_at is null
+$$;

@@ -46,16 +46,16 @@ select e ->> 'etag' as etag, e::text as body, '/reports/' || $1::text as locatio
 select report_facts($1::text, $2::jsonb) as incident;
 
 -- name: report_approve(report text, etag text, body jsonb) -> one
-select a.ref, a.run_id as run, a.path, a.occ from report_approve($1::text, $2::text, $3::jsonb) a;
+select a.ref, open_run(a.run_id, a.path, a.occ) as run, a.path, a.occ from report_approve($1::text, $2::text, $3::jsonb) a;
 
 -- name: report_reopen(report text, etag text, body jsonb) -> one
-select a.ref, a.incident_id as incident, a.run_id as run, a.path, a.occ from report_reopen($1::text, $2::text, $3::jsonb) a;
+select a.ref, a.incident_id as incident, open_run(a.run_id, a.path, a.occ) as run, a.path, a.occ from report_reopen($1::text, $2::text, $3::jsonb) a;
 
 -- name: report_send(report text, etag text, body jsonb) -> one
 select a.ref, a.incident_id as incident, a.profile from report_send($1::text, $2::text, $3::jsonb) a;
 
 -- name: report_file(report text, etag text, body jsonb) -> one
-select a.ref, a.incident_id as incident, a.profile, a.run_id as run, a.path, a.occ, iso(a.filed_at) as filed_at
+select a.ref, a.incident_id as incident, a.profile, open_run(a.run_id, a.path, a.occ) as run, a.path, a.occ, iso(a.filed_at) as filed_at
   from report_file($1::text, $2::text, $3::jsonb) a;
 
 -- name: report_decline(report text, etag text, body jsonb) -> one
