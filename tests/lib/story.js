@@ -73,23 +73,24 @@ export async function play(server, people, { around = action => action(), title 
   // Writes that are guarded by an ETag instead of a key: after a lost answer, the new state says whether it was done.
   const guarded = async (who, target, act_, body, isDone, what) => {
     await around(async () => {
+      let said = '';
       for (let tries = 0; tries < 20; tries++) {
         const page = await who('GET', target);
-        if (isDone(page.json)) return;
+        if (await isDone()) return;
         const answer = await who('POST', `${target}/${act_}`, body, { 'If-Match': page.headers.get('etag') });
         assert.ok(answer.status < 300 || answer.status === 412 || answer.status === 409, `${what}: ${answer.status} ${answer.text}`);
         if (answer.status < 300) return;
+        said = answer.text;
       }
-      throw new Error(`${what}: never done`);
+      throw new Error(`${what}: never done: ${said}`);
     });
     done.push(what);
   };
   const report = async step => {
-    const row = await until('the draft', () => db.one(`select r.ref, r.state from report r join incident i on i.id = r.incident_id where i.ref = $1 and r.state in ('draft','approved') order by r.ref limit 1`, [ref]));
-    const state = async () => (await db.one('select state from report where ref = $1', [row.ref])).state;
-    await guarded(second, `/reports/${row.ref}`, 'approve', { incomplete: true }, doc => doc.state !== 'draft', 'report approved');
-    await guarded(commander, `/reports/${row.ref}`, 'filing', { channel: 'portal', number: 'NFRA-2026-1' }, doc => doc.state === 'filed', 'report filed');
-    await until('the report to be filed', async () => await state() === 'filed');
+    const row = await until('the draft', () => db.one(`select r.ref, r.state from report r join incident i on i.id = r.incident_id where i.ref = $1 and r.state in ('draft','approved') and r.filed_at is null order by r.ref limit 1`, [ref]));
+    const state = () => db.one('select state, filed_at from report where ref = $1', [row.ref]);
+    await guarded(second, `/reports/${row.ref}`, 'approve', { incomplete: true }, async () => (await state()).state !== 'draft', 'report approved');
+    await guarded(commander, `/reports/${row.ref}`, 'filing', { channel: 'portal', number: 'NFRA-2026-1' }, async () => (await state()).filed_at !== null, 'report filed');
     await until('the report step to end', async () => !['active', 'waiting', 'ready'].includes((await look(step)).status), 60);
   };
 
