@@ -55,9 +55,9 @@ export async function spoken(page, what = page.url()) {
 }
 
 // The rules of WCAG 2.2 A and AA that a program can check. The page's own policy stays in force: the checker runs outside of it.
-export async function violations(page) {
-  await page.evaluate(axeSource + '\n;0');
-  const { violations: found } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] }));
+export async function violations(page, rules) {
+  if (!await page.evaluate(() => Boolean(window.axe))) await page.evaluate(axeSource + '\n;0');
+  const { violations: found } = await page.evaluate(only => window.axe.run(document, { runOnly: only || ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] }), rules);
   return found.map(v => `${v.id}: ${v.nodes.length} × ${v.help} – ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + ' ' + (n.any[0]?.message || n.all[0]?.message || n.none[0]?.message || '')).join(' | ')}`);
 }
 
