@@ -58,6 +58,8 @@ mu_err mu_api_sign_in(mu_req *rq)
     if (!good)
         return mu_fail(mu_req_problem(rq), MU_INVALID, "", "error.signin.bad", NULL);
     mu_reply_cookie(rq, "muster", token, -1);
+    if (!change && mu_reply_kept(rq, token, mu_body(rq, "kept")) == MU_OK)
+        return MU_OK;
     return mu_reply_json(rq, 200, json_object(), change ? "/password" : mu_own_path(mu_body(rq, "next"), "/"));
 }
 

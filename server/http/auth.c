@@ -91,6 +91,11 @@ static bool same_origin(mu_req *rq, bool must_say)
     return !must_say;
 }
 
+bool mu_auth_same_origin(mu_req *rq)
+{
+    return same_origin(rq, true);
+}
+
 /* A bearer token is never sent by a browser on its own, so it needs none of this. */
 mu_err mu_auth_origin(mu_req *rq)
 {

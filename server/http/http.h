@@ -69,6 +69,9 @@ mu_err mu_reply_rows(mu_req *rq, mu_tx *tx, const mu_rows *rows);
 mu_err mu_reply_json(mu_req *rq, int status, json_t *body, const char *location);   /* takes the reference */
 mu_err mu_reply_bytes(mu_req *rq, int status, const char *media, const char *file_name, const void *bytes, size_t n); /* copied */
 void   mu_reply_cookie(mu_req *rq, const char *name, const char *value, int64_t max_age_s /* <0: session, 0: delete */);
+/* After a sign-in: answers with the form that was sent without a session, filled as it was. `token` = the new session's; `sealed` =
+ * the field `kept` of the sign-in form. MU_NOT_FOUND: nothing is kept, or for too long; no fault is recorded. */
+mu_err mu_reply_kept(mu_req *rq, const char *token, const char *sealed);
 void   mu_reply_header(mu_req *rq, const char *name, const char *value);
 /* For an IDEMPOTENT handler that commits by itself: keeps the answer for replays, in the same transaction. Before mu_commit(). */
 mu_err mu_req_keep(mu_req *rq, mu_tx *tx, int status, const char *body, const char *location);

@@ -190,7 +190,7 @@ static bool is_secret(const mu_spec *spec, const char *name)
 }
 
 /* What may be shown again: no secrets, no file contents. */
-static json_t *showable(mu_req *rq)
+json_t *mu_input_showable(mu_req *rq)
 {
     json_t *out = mu_json_own(rq->arena, json_object()), *value;
     const char *name;
@@ -251,7 +251,7 @@ mu_err mu_input_check(mu_req *rq)
 {
     mu_err query, body = MU_OK;
 
-    rq->form = mu_input_nested(rq->arena, showable(rq));
+    rq->form = mu_input_nested(rq->arena, mu_input_showable(rq));
     query = check_query(rq);
     if (rq->method != MU_GET) {
         /* A row without fields takes what others send: their bodies are kept as they are, unknown names and all. */

@@ -199,6 +199,8 @@ static json_t *form_of(mu_req *rq, bool failed)
     json_decref(errors);
     if (failed)
         json_object_set_new(form, "failed", json_true());
+    if (rq->kept != NULL)
+        json_object_set_new(form, "kept", json_true());
     json_object_set_new(form, "list", list);
     return form;
 }
@@ -249,7 +251,7 @@ static json_t *page_model(mu_req *rq, const mu_route *route, bool failed)
     return model;
 }
 
-static mu_err show_page(mu_req *rq, const mu_route *route, int status, bool failed)
+mu_err mu_show_page(mu_req *rq, const mu_route *route, int status, bool failed)
 {
     const char *name = route->page;
     json_t *model;
@@ -471,7 +473,7 @@ static bool form_again(mu_req *rq)
     if (page == NULL || mu_flow_page(rq, page) != MU_OK)
         return false;
     problem_fields(rq);
-    return show_page(rq, page, status, true) == MU_OK;
+    return mu_show_page(rq, page, status, true) == MU_OK;
 }
 
 static void finish_problem(mu_req *rq, mu_err err)
@@ -479,6 +481,8 @@ static void finish_problem(mu_req *rq, mu_err err)
     if (rq->problem.code == MU_OK)
         rq->problem.code = err;
     if (rq->face == MU_FACE_PAGE && rq->problem.code == MU_UNAUTHORIZED && (rq->route == NULL || rq->route->role != MU_ROLE_PUBLIC)) {
+        if (mu_kept_sign_in(rq))
+            return;
         const bool back = rq->method == MU_GET && rq->part == NULL;
         const char *here = rq->query_text[0] != '\0' ? mu_printf(rq->arena, "%s?%s", rq->path, rq->query_text) : rq->path;
         mu_out_redirect(rq, 303, back && !mu_same(here, "/") ? mu_printf(rq->arena, "/signin?next=%s", mu_url_encode(rq->arena, here)) : "/signin");
@@ -495,10 +499,12 @@ void mu_reply_finish(mu_req *rq, mu_err err)
         finish_file(rq);
     else if (err == MU_OK && rq->face == MU_FACE_JSON)
         finish_document(rq);
+    else if (err == MU_OK && rq->kept != NULL && mu_kept_show(rq))
+        return;
     else if (err == MU_OK && rq->method == MU_GET && rq->answer.location != NULL)
         mu_out_redirect(rq, 303, rq->answer.location);
     else if (err == MU_OK && rq->method == MU_GET && rq->route->page[0] != '\0')
-        err = show_page(rq, rq->route, rq->answer.status, false);
+        err = mu_show_page(rq, rq->route, rq->answer.status, false);
     else if (err == MU_OK && rq->method == MU_GET)
         finish_document(rq);
     else if (err == MU_OK)

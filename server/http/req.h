@@ -97,6 +97,7 @@ struct mu_req {
     const char *me, *me_name, *me_login, *me_roles, *session;
     const char *site;           /* name of the institution as set on the settings page, JSON; NULL: that of the configuration */
     bool        must_change;
+    json_t     *kept;           /* a form that waits for its person, once that has signed in; NULL: none */
 
     mu_db      *db;
     mu_tx      *tx;
@@ -145,10 +146,12 @@ extern const mu_spec mu_no_spec;
 /* ---- input.c ---- */
 mu_err mu_input_read(mu_req *rq);        /* query string, body, hidden names, method override */
 mu_err mu_input_check(mu_req *rq);       /* against the row's specs */
+json_t *mu_input_showable(mu_req *rq);   /* what was given, without secrets and files; flat */
 json_t *mu_input_nested(mu_arena *arena, const json_t *flat);   /* "title.zh" -> {"title":{"zh":…}} */
 
 /* ---- auth.c ---- */
 void   mu_auth_token(mu_req *rq);        /* cookie or bearer */
+bool   mu_auth_same_origin(mu_req *rq);  /* the browser says so; saying nothing is no */
 mu_err mu_auth_origin(mu_req *rq);       /* same-origin and form token */
 char  *mu_auth_form_token(mu_req *rq);
 bool   mu_auth_secure(void);             /* are we reached over https? */
@@ -178,6 +181,7 @@ char *mu_text(mu_arena *arena, const char *language, const char *key, const char
 /* ---- reply.c ---- */
 void mu_reply_finish(mu_req *rq, mu_err err);                /* rq->answer or the problem -> rq->out */
 void mu_reply_problem(mu_req *rq);                           /* the problem as it is -> rq->out; no way back to a form */
+mu_err mu_show_page(mu_req *rq, const mu_route *route, int status, bool failed);   /* rq->answer with its page -> rq->out */
 void mu_out_field(mu_req *rq, const char *name, const char *value);
 void mu_out_text(mu_req *rq, int status, const char *text);
 void mu_out_redirect(mu_req *rq, int status, const char *location);
@@ -185,6 +189,10 @@ enum MHD_Result mu_send(mu_req *rq);                         /* HTTP thread: que
 typedef enum { MU_HEAD_PAGE, MU_HEAD_STATUS, MU_HEAD_DATA, MU_HEAD_OPEN, MU_HEAD_STATIC } mu_head_kind;
 void mu_head_fields(struct MHD_Response *response, mu_head_kind kind);   /* security headers, in one place */
 bool mu_etag_matches(const char *if_none_match, const char *etag);
+
+/* ---- kept.c ---- */
+bool mu_kept_sign_in(mu_req *rq);        /* 401 with the sign-in page carrying what was typed; false: rq->out is as before */
+bool mu_kept_show(mu_req *rq);           /* rq->kept in its form again */
 
 /* ---- static.c ---- */
 mu_err mu_static_start(mu_problem *problem);

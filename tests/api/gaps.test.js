@@ -131,3 +131,69 @@ for (const kind of ['incident', 'drill'])
     for (const name of [...headers, ...footers]) assert.ok(parts['[Content_Types].xml'].includes('/' + name), `${name} has a type`);
     assert.match(parts['word/document.xml'], /<w:headerReference/);
   });
+
+const unescape = text => text.replace(/&#(\d+);/g, (_, n) => String.fromCharCode(n)).replace(/&lt;/g, '<').replace(/&gt;/g, '>').replace(/&quot;/g, '"').replace(/&amp;/g, '&');
+const field = (html, name) => { const found = new RegExp(`<input[^>]*name="${name}"[^>]*value="([^"]*)"`).exec(html); return found && unescape(found[1]); };
+
+test('a form sent after the session ended is kept through the sign-in, and nothing is sent by itself', async () => {
+  const { ref } = await declare({ severity: 'III', playbook: 'none' });
+  const password = /\S+\s*$/.exec(server.cli(['user', 'password', boss.login]))[0].trim();
+  await server.db.query('update account set must_change = false where person_id = $1', [boss.id]);
+  const typed = 'half an hour of writing <b> & "more" 中文';
+  for (const how of ['ended', 'lost']) {
+    const browser = await new Browser(server).become(boss);
+    await browser.get(`/incidents/${ref}`);
+    if (how === 'ended') await server.db.query('delete from session where person_id = $1', [boss.id]); else browser.cookie = null;
+    const refused = await browser.post(`/incidents/${ref}/notes`, { text: typed });
+    assert.equal(refused.status, 401, refused.text.slice(0, 300));
+    assert.match(refused.text, /data-testid="kept"/);
+    const kept = field(refused.text, 'kept');
+    assert.ok(kept && !kept.includes('writing'), 'sealed');
+    browser.cookie = null;
+    const wrong = await browser.post('/signin', { login: boss.login, password: 'not the password', kept, next: field(refused.text, 'next'), _csrf: null });
+    assert.equal(field(wrong.text, 'kept'), kept, 'a slip at the password loses nothing');
+    const answer = await browser.post('/signin', { login: boss.login, password, kept, next: field(refused.text, 'next'), _csrf: null });
+    assert.equal(answer.status, 200, answer.text.slice(0, 300));
+    assert.match(answer.text, /data-testid="kept"/);
+    assert.equal(unescape(/<textarea[^>]*name="text"[^>]*>([^<]*)</.exec(answer.text)[1]), typed);
+    assert.equal((await server.db.one(`select count(*)::int as n from timeline_event where text = $1`, [typed])).n, how === 'ended' ? 0 : 1);
+    browser.cookie = /muster=[^;]+/.exec(String(answer.headers['set-cookie']))[0];
+    const sent = await browser.post(`/incidents/${ref}/notes`, { text: typed, _csrf: field(answer.text, '_csrf'), _key: field(answer.text, '_key') });
+    assert.equal(sent.status, 303, sent.text.slice(0, 300));
+  }
+});
+
+test('a kept form carries no secret, comes from no other site, and cannot be made up', async () => {
+  const browser = await new Browser(server).become(boss);
+  browser.cookie = null;
+  const secret = await browser.post('/password', { current: 'hunter2hunter2', password: 'x', again: 'x' });
+  assert.ok(!secret.text.includes('name="kept"'), 'nothing but secrets: nothing to keep');
+  const foreign = await browser.post('/incidents', { title: 'from elsewhere' }, { Origin: 'https://evil.example' });
+  assert.equal(foreign.status, 303);
+  const large = await browser.post('/incidents', { title: 'x'.repeat(70000) });
+  assert.equal(large.status, 303, 'more than is kept');
+  const password = /\S+\s*$/.exec(server.cli(['user', 'password', boss.login]))[0].trim();
+  await server.db.query('update account set must_change = false where person_id = $1', [boss.id]);
+  const made = await browser.post('/signin', { login: boss.login, password, kept: 's1:AAAA', next: '/incidents', _csrf: null });
+  assert.equal(made.status, 303);
+  assert.equal(made.headers.location, '/incidents');
+});
+
+test('limits of regulators come from their profiles: change the profile and the playbook follows', async () => {
+  const start = async () => {
+    const { run } = await declare({ severity: 'II' });
+    return (await server.db.one(`select body #> '{data,profile}' as f, body #> '{data,vars}' as v from run_event where run_id = $1 and kind = 'run_created'`, [run])).f;
+  };
+  const first = await start(), hours = text => Number(/^(?:(\d+)h)?(?:(\d+)m)?$/.exec(text)[1] || 0) * 60 + Number(/^(?:(\d+)h)?(?:(\d+)m)?$/.exec(text)[2] || 0);
+  const { body } = await server.db.one(`select body from report_profile where id = 'cac-cyber' order by version desc limit 1`);
+  const offset = id => /PT(\d+)H/.exec(body.stages.find(s => s.id === id).deadline.offset)[1] * 60;
+  assert.equal(hours(first['cac-cyber.initial']), offset('initial'));
+  assert.equal(hours(first['cac-cyber.first_report_due']), offset('initial_cii'), 'not known whether it is a CII operator: the strictest');
+  await server.db.query(`insert into setting(key, value) values ('org_facts', '{"org.is_cii": false, "org.is_central_organ": false}') on conflict (key) do update set value = excluded.value`);
+  assert.equal(hours((await start())['cac-cyber.first_report_due']), offset('initial'));
+  await server.db.query(`update report_profile set body = jsonb_set(body, '{stages}', replace((body -> 'stages')::text, 'PT4H', 'PT3H')::jsonb) where id = 'cac-cyber'`);
+  const { ref, run } = await declare({ severity: 'II' });
+  const vars = (await server.db.one('select state -> $2 as v from run where id = $1', [run, 'vars'])).v;
+  assert.equal(vars.cac_due.value, '3h');
+  assert.ok(ref);
+});
