@@ -266,6 +266,8 @@ check_report(const place *p)
         mu_find(p->r, "V19", "no_profile", MU_FINDING_ERROR, p->node->path, p->node->pointer, NULL);
     if (!d->given)
         mu_find(p->r, "V19", "no_deadline", MU_FINDING_ERROR, p->node->path, p->node->pointer, NULL);
+    if (d->given && d->after.variable == NULL)
+        mu_find(p->r, "V19", "literal", MU_FINDING_WARNING, p->node->path, mu_pointer(p->r->arena, at(p, "deadline"), "after"), NULL);
     for (size_t i = 0; i < p->r->pb->node_count && !possible; i++) {
         const mu_node *other = p->r->pb->nodes[i];
         possible = other->kind == MU_K_MILESTONE && strcmp(other->id, d->from) == 0 && can_precede(other, p->node);

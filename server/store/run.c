@@ -262,7 +262,23 @@ mu_run_event(mu_tx *tx, const char *run, const json_t *event, const json_t *acto
 
 /* -- the start -------------------------------------------------------------------------------------------------------------- */
 
-/* profile.first_report_due: the shortest first limit among the profiles the playbook names. */
+/* profile.ID.STAGE: the limit of each stage that is counted in time, as far as it applies here. */
+static void
+stage_figures(transition *t, const json_t *profile, const json_t *facts, json_t *figures)
+{
+    const char *id = mu_json_str(profile, "id");
+    const json_t *stage;
+    size_t i;
+
+    json_array_foreach(json_object_get(profile, "stages"), i, stage) {
+        mu_due due = mu_deadline_due(stage, NULL, facts, NULL);
+        if (due.state == MU_DUE_NOT_YET && id != NULL && mu_json_str(stage, "id") != NULL)
+            json_object_set_new(figures, mu_printf(t->arena, "%s.%s", id, mu_json_str(stage, "id")), json_string(mu_duration_format(t->arena, due.offset)));
+    }
+}
+
+/* What `from: profile.…` can give: ID.STAGE, ID.first_report_due (the shortest first limit of that profile), and first_report_due
+ * (the shortest among the profiles the playbook names). A limit whose condition is known to be false is not among them. */
 static json_t *
 profile_figures(transition *t, const json_t *facts)
 {
@@ -273,6 +289,9 @@ profile_figures(transition *t, const json_t *facts)
 
     json_array_foreach(json_object_get(facts, "profiles"), i, profile) {
         const char *limit = mu_deadline_first_report(t->arena, profile, json_object_get(facts, "facts"));
+        stage_figures(t, profile, json_object_get(facts, "facts"), figures);
+        if (limit != NULL && mu_json_str(profile, "id") != NULL)
+            json_object_set_new(figures, mu_printf(t->arena, "%s.first_report_due", mu_json_str(profile, "id")), json_string(limit));
         if (limit != NULL && mu_duration_parse(limit, &seconds) && (shortest < 0 || seconds < shortest)) {
             shortest = seconds;
             json_object_set_new(figures, "first_report_due", json_string(limit));
