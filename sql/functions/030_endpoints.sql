@@ -60,7 +60,8 @@ end $$;
 
 create or replace function endpoint_check(doc jsonb) returns void language plpgsql as $$
 begin
-  if doc ->> 'kind' = 'webhook' and doc ->> 'address' !~ '^https?://' then perform refuse('MU422', 'error.field.url', '/address'); end if;
+  -- A name or a password in the address would be shown to everybody who sees a delivery.
+  if doc ->> 'kind' = 'webhook' and doc ->> 'address' !~ '^https?://[^/?#@[:space:]]+([/?#][^[:space:]]*)?$' then perform refuse('MU422', 'error.field.url', '/address'); end if;
   if doc ->> 'kind' = 'email' and doc ->> 'address' !~ '^[^@\s]+@[^@\s]+$' then perform refuse('MU422', 'error.field.email', '/address'); end if;
   if coalesce(doc ->> 'audience', 'internal') <> 'internal' and coalesce((doc ->> 'drill_safe')::boolean, false) then
     perform refuse('MU422', 'error.endpoint.drill_safe', '/drill_safe');
