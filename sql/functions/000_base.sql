@@ -5,7 +5,8 @@ create or replace function app_now() returns timestamptz language sql stable par
   select statement_timestamp() + shift from test_clock
 $$;
 
-create or replace function iso(at timestamptz) returns text language sql immutable parallel safe as $$
+-- Stable, as to_char() is: so PostgreSQL puts its expression in the place of the call, which is many times cheaper than calling it.
+create or replace function iso(at timestamptz) returns text language sql stable parallel safe as $$
   select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 

@@ -3,7 +3,7 @@
 -- `incident` is the reference (INC-2026-0042), times are RFC 3339 in UTC with milliseconds, and absent values are JSON null.
 
 -- Times are kept to the millisecond, so that what is hashed is what is stored and what is shown.
-create or replace function to_ms(at timestamptz) returns timestamptz language sql immutable parallel safe as $$
+create or replace function to_ms(at timestamptz) returns timestamptz language sql stable parallel safe as $$
   select date_trunc('milliseconds', at)
 $$;
 

@@ -2,10 +2,10 @@
 -- shapes are described in server/engine/README.md. Lock order: incident, run, timer, outbox.
 
 -- Run time and real time of a run. In a real run they are the same; a drill's clock may be shifted, sped up or stopped.
-create or replace function run_sim(r run, at timestamptz) returns timestamptz language sql immutable as $$
+create or replace function run_sim(r run, at timestamptz) returns timestamptz language sql stable as $$
   select to_ms(r.clock_ref_sim + (at - r.clock_ref_real) * r.clock_speed::float8)
 $$;
-create or replace function run_real(r run, at timestamptz) returns timestamptz language sql immutable as $$
+create or replace function run_real(r run, at timestamptz) returns timestamptz language sql stable as $$
   select case when r.clock_speed > 0 then to_ms(r.clock_ref_real + (at - r.clock_ref_sim) / r.clock_speed::float8) end
 $$;
 
