@@ -209,6 +209,11 @@ static void stop_child(server *s, kept_child *child)
 
 /* ---- the database ---- */
 
+static const char *scheme(void)
+{
+    return mu_conf_text(MU_CONF_HTTP_CERTIFICATE)[0] != '\0' ? "https" : "http";
+}
+
 /* The database's copy of what the options say about the site: SQL makes the public page and the mails. */
 static mu_err keep_site(mu_tx *tx, void *closure)
 {
@@ -218,7 +223,7 @@ static mu_err keep_site(mu_tx *tx, void *closure)
 
     (void)closure;
     if (url[0] == '\0')
-        url = mu_printf(arena, "http://%s:%s", mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_conf_text(MU_CONF_HTTP_PORT));
+        url = mu_printf(arena, "%s://%s:%s", scheme(), mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_conf_text(MU_CONF_HTTP_PORT));
     json_t *site = mu_json_own(arena, json_pack("{s:s, s:s, s:s, s:s}", "public_url", url, "site_name", name, "time_zone", mu_conf_text(MU_CONF_SITE_TIME_ZONE),
                                                 "language", mu_conf_text(MU_CONF_SITE_LANGUAGE)));
     if (site == NULL)
@@ -352,7 +357,7 @@ static void write_whereabouts(const mu_cli *cli, bool there)
     FILE *out = fopen(fresh, "we");
     if (out == NULL)
         return;
-    fprintf(out, "%d http://%s:%d\n", (int)getpid(), mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_http_port());
+    fprintf(out, "%d %s://%s:%d\n", (int)getpid(), scheme(), mu_conf_text(MU_CONF_HTTP_ADDRESS), mu_http_port());
     if (fclose(out) == 0 && rename(fresh, path) != 0)
         mu_log(MU_LOG_WARN, "serve.whereabouts", "error=%s", strerror(errno));
 }

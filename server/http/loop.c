@@ -25,6 +25,7 @@
 #define DRAIN_MS 5000       /* for answers to leave after the last handler has ended */
 #define BACKLOG 1024
 #define CONNECTION_BYTES 16384   /* the library clears all of it at every request, and every open page holds it */
+#define TLS_VERSIONS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define HELD_MAX (512u << 20)   /* bytes of bodies in memory, all requests together */
 
 mu_http_setup mu_setup;
@@ -383,7 +384,7 @@ static mu_err start_daemon(mu_problem *problem)
 {
     const char *certificate = mu_conf_text(MU_CONF_HTTP_CERTIFICATE), *key = mu_conf_text(MU_CONF_HTTP_KEY);
     const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem tls[3] = { { MHD_OPTION_END, 0, NULL } };
+    struct MHD_OptionItem tls[4] = { { MHD_OPTION_END, 0, NULL } };
     bool with_tls = certificate[0] != '\0';
 
     if (with_tls) {
@@ -393,7 +394,8 @@ static mu_err start_daemon(mu_problem *problem)
             return mu_failf(problem, MU_INVALID, "http.certificate or http.key cannot be read");
         tls[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, loop.certificate };
         tls[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, loop.key };
-        tls[2] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
+        tls[2] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)(uintptr_t)TLS_VERSIONS };
+        tls[3] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
     }
     MHD_set_panic_func(on_panic, NULL);
     loop.daemon = MHD_start_daemon(flags | (with_tls ? MHD_USE_TLS : 0u), 0, NULL, NULL, on_request, NULL,

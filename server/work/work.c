@@ -73,7 +73,7 @@ base_url(mu_arena *arena)
     size_t n = strlen(url);
 
     if (n == 0)
-        return mu_printf(arena, "http://%s:%lld", mu_conf_text(MU_CONF_HTTP_ADDRESS), (long long)mu_conf_int(MU_CONF_HTTP_PORT));
+        return mu_printf(arena, "%s://%s:%lld", mu_conf_text(MU_CONF_HTTP_CERTIFICATE)[0] != '\0' ? "https" : "http", mu_conf_text(MU_CONF_HTTP_ADDRESS), (long long)mu_conf_int(MU_CONF_HTTP_PORT));
     while (n > 0 && url[n - 1] == '/')
         n--;
     return mu_strndup(arena, url, n);

@@ -1,9 +1,12 @@
 // What one part of the product must tell another: a grading in the playbook, reports as files, forms that outlive a session, counters.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { inflateRawSync } from 'node:zlib';
 import { Browser } from '../lib/browser.js';
-import { bearer, muster, person, until } from '../lib/muster.js';
+import { bearer, freePort, muster, person, until } from '../lib/muster.js';
 
 let server, boss, commander;
 before(async () => {
@@ -196,4 +199,31 @@ test('limits of regulators come from their profiles: change the profile and the 
   const vars = (await server.db.one('select state -> $2 as v from run where id = $1', [run, 'vars'])).v;
   assert.equal(vars.cac_due.value, '3h');
   assert.ok(ref);
+});
+
+test('with a certificate it serves TLS by itself: cookie, HSTS, no old protocol', async () => {
+  const folder = mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'tls-')), port = await freePort();
+  const make = args => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  make(['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']);
+  const other = await muster({ db: server.db, port, start: false, settings: { MUSTER_HTTP_CERTIFICATE: path.join(folder, 'cert.pem'), MUSTER_HTTP_KEY: path.join(folder, 'key.pem'), MUSTER_HTTP_PUBLIC_URL: '', MUSTER_WORK_CHILD: 'off' } });
+  const child = other.launch('serve'), curl = (...args) => execFileSync('curl', ['-sS', '--max-time', '10', '--cacert', path.join(folder, 'cert.pem'), ...args], { encoding: 'utf8', stdio: 'pipe' });
+  try {
+    const at = `https://localhost:${port}`;
+    await until('TLS', () => curl(`${at}/healthz`).length > 0, 20);
+    const head = curl('-i', `${at}/signin`);
+    assert.match(head, /^HTTP\/1\.1 200/);
+    assert.match(head, /^strict-transport-security: max-age=\d{7,}/im);
+    const password = /\S+\s*$/.exec(server.cli(['user', 'password', boss.login]))[0].trim();
+    await server.db.query('update account set must_change = false where person_id = $1', [boss.id]);
+    const signed = curl('-i', '-H', `Origin: ${at}`, '--data-urlencode', `login=${boss.login}`, '--data-urlencode', `password=${password}`, `${at}/signin`);
+    const cookie = /^set-cookie: (__Host-muster=[^;]+)(; .*)$/im.exec(signed);
+    assert.ok(cookie, signed);
+    assert.match(cookie[2], /; Path=\//); assert.match(cookie[2], /; Secure/); assert.match(cookie[2], /; HttpOnly/);
+    assert.match(curl('-b', cookie[1], `${at}/me`), /wang\.min|Wang Min|王敏/);
+    assert.throws(() => curl('--tls-max', '1.1', '--ciphers', 'DEFAULT@SECLEVEL=0', `${at}/healthz`), 'nothing older than TLS 1.2');
+    assert.throws(() => execFileSync('curl', ['-sS', '--max-time', '5', `${at}/healthz`], { stdio: 'pipe' }), 'an unknown certificate is refused by the client');
+    const big = curl('-H', `Authorization: Bearer ${commander.token}`, `${at}/openapi.json`);
+    assert.ok(JSON.parse(big).openapi, 'a long answer comes whole');
+    assert.match((await server.db.one(`select value ->> 'public_url' as url from setting where key = 'conf'`)).url, /^https:/);
+  } finally { child.kill('SIGTERM'); const end = await child.ended; assert.equal(end.code, 0); rmSync(folder, { recursive: true }); }
 });
