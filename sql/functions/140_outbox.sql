@@ -171,7 +171,7 @@ end $$;
 drop function if exists outbox_alarm(interval);
 create function outbox_alarm(late interval) returns setof text language plpgsql as $$
 declare
-  g record; i incident%rowtype; v_ids bigint[]; v_list text; v_first text; v_to jsonb; v_words jsonb; v_subject jsonb;
+  g record; i incident%rowtype; v_ids bigint[]; v_list jsonb; v_first text; v_to jsonb; v_words jsonb; v_subject jsonb;
 begin
   for g in
     select distinct x.incident_id from (
@@ -193,9 +193,12 @@ begin
     marked as (update outbox o set alarmed_at = app_now() from late_ones l where o.id = l.id
       returning o.id, o.channel, o.address, coalesce(l.last_error, '') as why, coalesce(l.purpose, '') as purpose)
     select array_agg(k.id) filter (where k.purpose <> 'alarm'),
-      string_agg(k.channel || ' ' || case when k.channel = 'email' then k.address else split_part(k.address, '/', 3) end || ': ' || k.why, E'\n' order by k.id)
-        filter (where k.purpose <> 'alarm' and k.nth <= 10)
-      into v_ids, v_list from (select *, row_number() over (order by id) as nth from marked) k;
+      jsonb_build_object(
+        'zh', string_agg(k.receiver || '：' || coalesce(k.why ->> 'zh', k.why #>> '{}'), E'\n' order by k.id) filter (where k.purpose <> 'alarm' and k.nth <= 10),
+        'en', string_agg(k.receiver || ': ' || coalesce(k.why ->> 'en', k.why #>> '{}'), E'\n' order by k.id) filter (where k.purpose <> 'alarm' and k.nth <= 10))
+      into v_ids, v_list from (
+        select m.id, m.purpose, m.channel || ' ' || case when m.channel = 'email' then m.address else split_part(m.address, '/', 3) end as receiver,
+          delivery_said(m.why) as why, row_number() over (order by m.id) as nth from marked m) k;
     continue when v_ids is null;
     v_first := v_ids[1]::text;
     if i.id is not null then
@@ -207,7 +210,7 @@ begin
     end if;
     v_subject := jsonb_build_object('zh', format('有 %s 条通知未送达', cardinality(v_ids)),
       'en', format(case when cardinality(v_ids) = 1 then '%s notification did not arrive' else '%s notifications did not arrive' end, cardinality(v_ids)));
-    v_words := jsonb_build_object('zh', E'请用其他方式联系以下收件方：\n' || v_list, 'en', E'Please reach these receivers another way:\n' || v_list);
+    v_words := jsonb_build_object('zh', E'请用其他方式联系以下收件方：\n' || (v_list ->> 'zh'), 'en', E'Please reach these receivers another way:\n' || (v_list ->> 'en'));
     perform message_send(i.id, 'alarm', v_subject, v_words, jsonb_build_object('count', cardinality(v_ids)),
       v_to || '[{"event":"incident.alarm"}]', jsonb_build_object('key', 'alarm/' || v_first, 'priority', 1));
     return next coalesce(i.ref, '');

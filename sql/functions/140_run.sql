@@ -113,8 +113,11 @@ create or replace function step_view(s run_step, r run, roles jsonb, typed jsonb
     'critical', nullif((d.d->>'critical')::bool, false),
     'due_at', iso(s.due_at), 'running', d.running, 'overdue', d.running and s.due_at < app_now(),
     'soon', d.running and s.due_at between app_now() and app_now() + interval '5 minutes',
-    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', case when jsonb_typeof(d.d->'by') = 'object' then people_named(jsonb_build_array(d.d->'by'))->0 end, 'result', s.result, 'error', d.d->'error',
-    'choice', case when s.kind = 'decide' and jsonb_typeof(s.result) = 'object' then (select string_agg(x.value, ', ' order by x.key) from jsonb_each_text(s.result) x) end, 'note_typed', typed->>'note', 'reason_typed', typed->>'reason', 'link_typed', typed->>'link',
+    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', case when jsonb_typeof(d.d->'by') = 'object' then people_named(jsonb_build_array(d.d->'by'))->0 end, 'result', s.result, 'error', delivery_said(d.d->>'error'),
+    'choice', case when s.kind = 'decide' and jsonb_typeof(s.result) = 'object' then coalesce(
+        (select jsonb_build_object('zh', coalesce(o.value->'zh', o.value->'value'), 'en', coalesce(o.value->'en', o.value->'value')) from jsonb_array_elements(json_list(d.d->'options')) o
+          where exists (select 1 from jsonb_each_text(s.result) x where x.value = o.value->>'value') limit 1),
+        (select to_jsonb(string_agg(x.value, ', ' order by x.key)) from jsonb_each_text(s.result) x)) end, 'note_typed', typed->>'note', 'reason_typed', typed->>'reason', 'link_typed', typed->>'link',
     'may_act', d.live and (me.mine or has_role('commander')), 'may_command', d.live and has_role('commander'),
     'may_reopen', not d.live and s.status in ('done','skipped','overridden') and s.kind in ('task','checklist','decide','approve') and has_role('commander') and r.finished_at is null,
     'read_do', nullif(d.d->>'mode' = 'read_do', false),

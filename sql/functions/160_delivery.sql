@@ -6,7 +6,7 @@ create or replace function delivery_row(b outbox) returns jsonb language sql sta
     'audience', b.audience, 'purpose', m.purpose, 'subject', coalesce(m.subject, b.payload->'subject'), 'kind', b.kind, 'drill', b.kind in ('drill','rehearsal'),
     'simulate', b.delivery = 'simulate', 'state', b.state, 'attempt', b.attempt, 'retrying', b.state in ('pending','claimed') and b.attempt > 0,
     'bad', b.state in ('dead','unknown'), 'at', iso(b.created_at), 'not_before', case when b.state = 'pending' then iso(b.not_before) end, 'done_at', iso(b.done_at),
-    'error', b.last_error, 'ack_asked', b.ack_token is not null, 'acked', b.acked_at is not null, 'acked_at', iso(b.acked_at),
+    'error', delivery_said(b.last_error), 'ack_asked', b.ack_token is not null, 'acked', b.acked_at is not null, 'acked_at', iso(b.acked_at),
     'ref', i.ref, 'may_replay', b.state in ('dead','unknown') and has_role('commander')))
   from (select 1) one left join person p on p.id = b.person_id left join endpoint e on e.id = b.endpoint_id left join message m on m.id = b.message_id
   left join incident i on i.id = b.incident_id
@@ -47,7 +47,7 @@ begin
   if not found then perform refuse('MU404', 'error.delivery.unknown', ''); end if;
   return query select (delivery_row(b) || jsonb_build_object('now', iso(app_now()), 'text', coalesce((select m.text from message m where m.id = b.message_id), b.payload->'text'),
     'idem_key', b.idem_key, 'effect', b.effect, 'claimed_by', b.claimed_by,
-    'attempts', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('attempt', d.attempt, 'at', iso(d.at), 'outcome', d.outcome, 'good', d.outcome in ('sent','simulated'), 'code', d.code, 'detail', d.detail, 'ms', d.ms)) order by d.attempt desc), '[]')
+    'attempts', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('attempt', d.attempt, 'at', iso(d.at), 'outcome', d.outcome, 'good', d.outcome in ('sent','simulated'), 'code', d.code, 'detail', delivery_said(d.detail), 'ms', d.ms)) order by d.attempt desc), '[]')
       from delivery d where d.outbox_id = b.id)))::text, b.state || '-' || b.attempt || '-' || coalesce(iso(b.acked_at), '');
 end $$;
 

@@ -324,7 +324,7 @@ begin
     'endpoints', (select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'slug', e.slug, 'name', coalesce(e.name, to_jsonb(e.slug), to_jsonb(e.address)), 'address', case when e.kind = 'webhook' then split_part(e.address, '?', 1) else e.address end, 'kind', e.kind) order by e.slug, e.address), '[]')
       from endpoint e where e.audience = 'regulator' and e.disabled_at is null),
     'deliveries', (select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'channel', b.channel, 'address', case when b.channel = 'webhook' then split_part(b.address, '?', 1) else b.address end, 'state', b.state, 'at', iso(coalesce(b.done_at, b.created_at)),
-        'simulated', b.delivery = 'simulate', 'error', b.last_error) order by b.id), '[]') from outbox b
+        'simulated', b.delivery = 'simulate', 'error', delivery_said(b.last_error)) order by b.id), '[]') from outbox b
       where b.incident_id = i.id and b.message_id in (select m.id from message m where m.incident_id = i.id and m.purpose = 'report' and m.data ->> 'report' = r.ref)),
     'documents', (select coalesce(jsonb_agg(d order by d ->> 'kind'), '[]') from (
       select distinct on (j.kind) report_job(j) as d from job j where j.subject = r.ref order by j.kind, j.ordered_at desc) x),

@@ -82,3 +82,18 @@ test('whoever wrote in a report does not sign it for the playbook either', async
   assert.equal(answer.status, 403, answer.text);
   assert.equal(answer.json.errors[0].code, 'error.report.own');
 });
+
+test('why something was not delivered, and what was decided, is said in words', async () => {
+  const ref = await declared('mobile-banking-outage');
+  await until('deliveries', async () => (await server.db.one(`select count(*)::int n from outbox o join incident i on i.id = o.incident_id where i.ref = $1`, [ref])).n > 1);
+  await server.db.query(`update outbox o set state = 'dead', done_at = clock_timestamp(), claimed_by = null, lease_until = null, claim_token = claim_token + 1,
+    last_error = case when o.id % 2 = 0 then 'error.url.address' else '550 5.1.1 no such user' end from incident i where i.id = o.incident_id and i.ref = $1`, [ref]);
+  const rows = (await commander('GET', `/incidents/${ref}/deliveries`)).json.rows;
+  assert.ok(rows.some(r => r.error?.zh && r.error?.en), JSON.stringify(rows[0]));
+  assert.ok(rows.some(r => r.error === '550 5.1.1 no such user'), 'the words of a mail server stay its own');
+  const run = (await server.db.one('select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1', [ref])).id;
+  const view = await server.db.one(`select step_view(s, r, '{}') as v from run r, lateral (select (jsonb_populate_record(null::run_step, to_jsonb(x) || jsonb_build_object('kind', 'decide',
+    'result', '{"attack": false}'::jsonb, 'detail', '{"options": [{"value": true, "zh": "是", "en": "Yes"}, {"value": false, "zh": "否", "en": "No"}]}'::jsonb))).* from run_step x where x.run_id = r.id limit 1) s
+    where r.id = $1`, [run]);
+  assert.deepEqual(view.v.choice, { zh: '否', en: 'No' });
+});
