@@ -1,0 +1,157 @@
+// The program ends, as if the power had gone, at every point where it takes a step that can be half done; the first two times it comes there.
+import test, { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { database, muster, until } from '../lib/muster.js';
+import { hookServer, mailServer } from '../lib/receivers.js';
+import { cast, channels, lapse, patient, play, sound, timeline } from '../lib/story.js';
+
+const source = path.resolve(import.meta.dirname, '../../server');
+const points = [...new Set(execFileSync('grep', ['-rhoE', String.raw`^\s*MU_FP\([a-z_]+\);`, source], { encoding: 'utf8' }).trim().split('\n').map(line => /\((\w+)\)/.exec(line)[1]))].sort();
+const skip = process.env.MUSTER_ASAN ? false : 'no build with failure points (MUSTER_ASAN)';
+
+// A small playbook with everything that can be cut in two: tasks, notices, waits.
+const playbook = `format: muster/1
+id: short-story
+title: {zh: 短预案, en: Short story}
+roles:
+  commander: {zh: 指挥, en: Commander, min: 1}
+steps:
+  - {task: first, title: {zh: 第一步, en: First}, role: commander}
+  - notify: tell
+    title: {zh: 通知, en: Tell}
+    to: [role.commander]
+    via: [email, webhook.duty]
+    text: {zh: 请知悉, en: Please note}
+  - {wait: watch, title: {zh: 观察, en: Watch}, for: 1m}
+  - {task: middle, title: {zh: 中间, en: Middle}, role: commander}
+  - {wait: again, title: {zh: 再观察, en: Watch again}, for: 1m}
+  - {task: last, title: {zh: 最后一步, en: Last}, role: commander}
+  - {end: closed, outcome: completed, title: {zh: 结束, en: Closed}}
+`;
+
+let mail, hook, template, people, expected, keys;
+const settings = () => ({ ...channels(mail), MUSTER_WORK_CHILD: 'off' });
+
+before(async () => {
+  if (skip) return;
+  mail = await mailServer();
+  hook = await hookServer();
+  template = await database('muster_demo');
+  const server = await muster({ db: template, settings: settings() });
+  people = await cast(server, hook);
+  const authority = await people.commander('POST', '/endpoints', { slug: 'regulator', kind: 'webhook', name: 'Authority', address: hook.url.replace('/hook', '/regulator'), audience: 'regulator' });
+  assert.ok(authority.status < 300, authority.text);
+  const made = await people.commander('POST', '/playbooks', { text: playbook });
+  assert.ok(made.status < 300, made.text);
+  const published = await people.second('POST', '/playbooks/short-story/versions/1/publish');
+  assert.ok(published.status < 300, published.text);
+  await server.stop();
+  keys = mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'keys-'));
+  cpSync(server.data, keys, { recursive: true });               // the key that seals the secrets of web hooks
+  await server.close();
+  await template.pool.end();
+});
+after(async () => { await template?.drop(); if (keys) rmSync(keys, { recursive: true, force: true }); await mail?.close(); await hook?.close(); });
+
+// Both processes carry the failure point; whichever passes it dies and comes back without it. `during` plays; gives what it gave and the deaths.
+async function withPoint(point, during) {
+  const db = await database(template.name);
+  const data = mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'data-'));
+  cpSync(keys, data, { recursive: true });
+  const server = await muster({ db, data, asan: true, start: false, settings: settings() });
+  const deaths = [], children = {};
+  let over = false;
+  const armed = { serve: point, work: point };
+  const live = async name => {
+    for (let life = 0; !over; life++) {
+      children[name] = server.launch(name, armed[name] ? { MUSTER_FAIL: armed[name] } : {});
+      armed[name] = null;
+      if (name === 'serve') server.child = children[name];
+      const end = await children[name].ended;
+      if (!over) { deaths.push(name); assert.equal(end.signal, 'SIGKILL', `${name} ended by itself; see ${server.log}`); assert.ok(life < 5, `${name} does not come up`); }
+      if (!over && name === 'work') await lapse(db);
+    }
+  };
+  const lives = Promise.all(['serve', 'work'].map(live));
+  lives.catch(() => {});
+  try {
+    await until('muster to be ready', async () => (await fetch(server.url + '/readyz')).ok, 40);
+    const story = { log: {} };
+    for (const who of ['commander', 'second']) {
+      const api = people[who];
+      story[who] = Object.assign(async (method, target, body, headers = {}) => {
+        const response = await fetch(server.url + '/api/v1' + target, { method, headers: { Authorization: `Bearer ${api.token}`, 'Accept-Language': 'en', 'Content-Type': 'application/json', ...headers }, body: body === undefined ? undefined : JSON.stringify(body) });
+        const text = await response.text();
+        let json = null;
+        try { json = JSON.parse(text); } catch {}
+        return { status: response.status, headers: response.headers, text, json };
+      }, { token: api.token, who: api.who });
+    }
+    const given = await during(server, story, { rearm: wanted => { armed.work = wanted; process.kill(-children.work.pid, 'SIGKILL'); }, deaths });
+    return { ...given, deaths: deaths.slice() };
+  } finally {
+    over = true;
+    for (const child of Object.values(children)) { try { process.kill(-child.pid, 'SIGKILL'); } catch {} }
+    await lives.catch(() => {});
+    await server.close();
+    await db.drop();
+  }
+}
+
+const short = point => withPoint(point, async (server, story) => {
+  const mails = mail.mails.length, calls = hook.calls.length;
+  const end = await play(server, story, { notes: 1, playbook: 'short-story', title: 'Short story', wait: 61 });
+  assert.equal(end.status, 'succeeded');
+  const told = await sound(server, end, { mails: () => mail.mails.slice(mails), calls: () => hook.calls.slice(calls) });
+  return { told, done: end.done, lines: await timeline(server.db, end.ref) };
+});
+
+test('the short story undisturbed', { skip }, async () => {
+  assert.ok(points.length >= 10, points.join());
+  expected = await short(null);
+  assert.deepEqual(expected.deaths, []);
+});
+
+for (const point of points.filter(name => name !== 'outbox_started')) for (const hit of [1, 2])
+  test(`killed at ${point}, time ${hit}`, { skip }, async () => {
+    const got = await short(`${point}:${hit}`);
+    assert.ok(got.deaths.length >= 1, 'somebody passed there');
+    assert.deepEqual(got.done, expected.done, 'the same actions were acknowledged');
+    assert.deepEqual(got.told, expected.told, 'the same notices');
+    assert.deepEqual(got.lines, expected.lines, 'the same timeline');
+  });
+
+// A report to a regulator leaves once. Whoever dies right before or after cannot know; then a person says whether to send again.
+for (const [point, copies] of [['outbox_started:1', 0], ['outbox_sent:1', 1]])
+  test(`a report killed at ${point} is of unknown fate and never sent by itself again`, { skip }, async () => {
+    const before = hook.calls.length;
+    const reports = () => hook.calls.slice(before).filter(c => c.path === '/regulator');
+    await withPoint(null, async (server, story, hands) => {
+      const commander = patient(story.commander), second = patient(story.second);
+      const { id: endpoint } = await server.db.one(`select id from endpoint where slug = 'regulator'`);
+      const declared = await commander('POST', '/incidents', { title: 'Report story', severity: 'II', services: ['mobile-banking'], playbook: 'none' });
+      assert.equal(declared.status, 201, declared.text);
+      const opened = await commander('POST', `/incidents/${declared.json.ref}/reports`, { profile: 'nfra-it-incident' });
+      assert.ok(opened.status < 300, opened.text);
+      const { ref } = await server.db.one('select ref from report where incident_id = (select id from incident where ref = $1)', [declared.json.ref]);
+      const etag = async () => (await commander('GET', `/reports/${ref}`)).headers.get('etag');
+      const approved = await second('POST', `/reports/${ref}/approve`, { incomplete: true }, { 'If-Match': await etag() });
+      assert.ok(approved.status < 300, approved.text);
+      await until('the other notices to leave', async () => (await server.db.one(`select count(*)::int n from outbox where state in ('pending','claimed')`)).n === 0, 60);
+      hands.rearm(point);
+      await until('the sender to be killed', () => hands.deaths.length === 1);
+      const sent = await commander('POST', `/reports/${ref}/send`, { endpoint }, { 'If-Match': await etag() });
+      assert.ok(sent.status < 300, sent.text);
+      await until('the sender to die at the point', () => hands.deaths.length === 2, 30);
+      const row = await until('the fate to be unknown', () => server.db.one(`select id, state, address from outbox where effect = 'once' and state = 'unknown'`), 40);
+      assert.equal(reports().length, copies);
+      const replayed = await commander('POST', `/deliveries/${row.id}/replay`);
+      assert.ok(replayed.status < 300, replayed.text);
+      await until('the replay to arrive', async () => (await server.db.one('select state from outbox where id = $1', [row.id])).state === 'done', 30);
+      assert.equal(reports().length, copies + 1);
+      assert.equal(new Set(reports().map(c => c.headers['webhook-id'])).size, 1, 'a copy is known by its id');
+    });
+  });
