@@ -103,26 +103,35 @@ mu_err mu_api_incident_people(mu_req *rq)
     return mu_reply_rows(rq, tx, rows);
 }
 
-/* Acknowledges a message; when a step of a run waits for it, the run is told too. The step may have ended meanwhile: that refusal
- * takes nothing from the acknowledgement. */
-mu_err mu_api_ack_post(mu_req *rq)
+/* The step may have ended meanwhile: that refusal takes nothing from the acknowledgement. */
+static mu_err acknowledge(mu_req *rq, mu_tx *tx, const char *run, const char *event_text, const char *actor_text)
 {
     mu_problem kept = *mu_req_problem(rq);
-    const mu_rows *rows;
+    json_t *event, *actor;
+    mu_err err;
+
+    TRY(read_json(rq, event_text, &event));
+    TRY(read_json(rq, actor_text, &actor));
+    err = mu_run_event(tx, run, event, actor, NULL, NULL);
+    if (err == MU_CONFLICT || err == MU_INVALID || err == MU_FORBIDDEN || err == MU_NOT_FOUND) {
+        *mu_req_problem(rq) = kept;
+        err = MU_OK;
+    }
+    return err;
+}
+
+/* Acknowledges a message; when steps of a run wait for it, the run is told too. */
+mu_err mu_api_ack_post(mu_req *rq)
+{
+    const mu_rows *rows, *steps;
     mu_tx *tx;
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_ack_post, mu_bind(rq, Q_ack_post), &rows));
-    if (mu_col(rows, "run") != NULL) {
-        json_t *event, *actor;
-        mu_err err;
-        TRY(read_json(rq, mu_col(rows, "event"), &event));
-        TRY(read_json(rq, mu_col(rows, "actor"), &actor));
-        err = mu_run_event(tx, mu_col(rows, "run"), event, actor, NULL, NULL);
-        if (err == MU_CONFLICT || err == MU_INVALID || err == MU_FORBIDDEN || err == MU_NOT_FOUND)
-            *mu_req_problem(rq) = kept;
-        else
-            TRY(err);
-    }
+    if (mu_col(rows, "run") != NULL)
+        TRY(acknowledge(rq, tx, mu_col(rows, "run"), mu_col(rows, "event"), mu_col(rows, "actor")));
+    TRY(mu_query(tx, Q_ack_steps, ARGS(mu_path(rq, "token")), &steps));
+    for (int i = 0; i < mu_rows_count(steps); i++)
+        TRY(acknowledge(rq, tx, mu_cell(steps, i, 0), mu_cell(steps, i, 1), mu_cell(steps, i, 2)));
     return mu_reply_rows(rq, tx, rows);
 }

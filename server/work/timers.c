@@ -230,11 +230,16 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
 {
     int64_t ticked = 0, swept = 0, alarmed = 0, looked = 0, measured = 0, tidied = 0;
     uint64_t seen = 0;
+    bool unfolded = false;
 
     while (!mu_bell_stopped(bell)) {
         mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(64u << 20);
         int fired = mu_timers_fire(outbox->db, arena);
 
+        /* Warnings that were late wait for their fellows, which come with the next turns: folded once nothing more is due. */
+        if (fired == 0 && unfolded)
+            simple(outbox->db, arena, Q_warnings_fold, NO_ARGS, "fold");
+        unfolded = fired > 0;
         if (due(&ticked, 500))
             tick_clocks(outbox, arena);
         if (due(&swept, 2000))
@@ -247,7 +252,7 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
             measure(outbox, arena);
         if (due(&tidied, 300000))
             simple(outbox->db, arena, Q_housekeeping, NO_ARGS, "housekeeping");
-        if (fired < FIRE_MOST)
+        if (fired == 0)
             mu_bell_wait(bell, &seen, poll_ms);
     }
 }

@@ -189,6 +189,7 @@ begin
       end if;
     else
       v_one := run_effect(r, e);
+      if e ->> 'kind' = 'escalate' then perform warning_hold(r, v_events -> 0, e ->> 'key', e ->> 'path', (e ->> 'occ')::int); end if;
       if v_one is not null then v_settled := v_settled || (v_one || jsonb_build_object('path', e -> 'path', 'occ', e -> 'occ')); end if;
     end if;
   end loop;

@@ -18,3 +18,8 @@ select body, location, 200 as status, run, 'incident:' || ref || ' *' as hint,
   jsonb_build_object('kind', 'acknowledge', 'path', path, 'occ', occ, 'data', '{}'::jsonb)::text as event,
   jsonb_build_object('kind', 'user', 'id', person, 'name', person_name)::text as actor
 from ack_post($1::text);
+
+-- name: ack_steps(token text) -> many
+select run, jsonb_build_object('kind', 'acknowledge', 'path', path, 'occ', occ, 'data', '{}'::jsonb)::text as event,
+  jsonb_build_object('kind', 'user', 'id', person, 'name', person_name)::text as actor
+from ack_steps($1::text);

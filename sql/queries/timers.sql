@@ -15,3 +15,6 @@ update timer set state = $2::text where id = $1::bigint and state = 'armed';
 
 -- name: clocks_tick() -> one
 select timers_tick() as changed;
+
+-- name: warnings_fold() -> one
+select warnings_fold() as people;

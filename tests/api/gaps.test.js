@@ -6,6 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { inflateRawSync } from 'node:zlib';
 import { Browser } from '../lib/browser.js';
+import { mailServer } from '../lib/receivers.js';
+import { channels } from '../lib/story.js';
 import { bearer, freePort, muster, person, until } from '../lib/muster.js';
 
 let server, boss, commander;
@@ -227,3 +229,47 @@ test('with a certificate it serves TLS by itself: cookie, HSTS, no old protocol'
     assert.match((await server.db.one(`select value ->> 'public_url' as url from setting where key = 'conf'`)).url, /^https:/);
   } finally { child.kill('SIGTERM'); const end = await child.ended; assert.equal(end.code, 0); rmSync(folder, { recursive: true }); }
 });
+
+for (const kind of ['incident', 'drill'])
+  test(`what came due during an outage is told to each person of the ${kind} in one message`, async () => {
+    const mail = await mailServer();
+    const own = await muster({ start: false, settings: channels(mail) });
+    try {
+      await own.start();
+      const chief = await person(own.db, 'chief', ['commander', 'admin', 'approver'], { en: 'Chief', email: 'chief@haidong.example', language: 'en' });
+      const duty = await person(own.db, 'duty', ['responder'], { en: 'Duty', email: 'duty@haidong.example', language: 'en' });
+      const api = await bearer(own, chief);
+      const step = id => `  - task: ${id}\n    title: {zh: 步骤 ${id}, en: Step ${id}}\n    role: worker\n    deadline: {after: 10m, warn: 2m, escalate: [commander, duty]}\n`;
+      const text = `format: muster/1\nid: many\ntitle: {zh: 多项, en: Many}\nroles:\n  commander: {zh: 指挥, en: Commander}\n  duty: {zh: 值班, en: Duty}\n  worker: {zh: 人员, en: Worker}\nsteps:\n  - parallel: all\n    title: {zh: 并行, en: All}\n    branches:\n`
+        + ['a', 'b', 'c'].map(id => `      ${id}:\n` + step(id).replace(/^/gm, '      ').trimEnd() + '\n').join('') + '  - {end: done, outcome: completed}\n';
+      const saved = await api('POST', '/playbooks', { text });
+      assert.ok(saved.status < 300, saved.text);
+      const declared = await api('POST', '/incidents', { title: 'Many at once', kind, severity: 'III', playbook: 'none' });
+      const ref = declared.json.ref;
+      for (const [role, who] of [['duty', duty], ['worker', duty]]) assert.ok((await api('POST', `/incidents/${ref}/roles`, { role, person: who.login })).status < 300);
+      const other = await bearer(own, await person(own.db, 'second', ['approver', 'commander', 'risk']));
+      const published = await other('POST', '/playbooks/many/versions/1/publish', {});
+      assert.ok(published.status < 300, published.text);
+      const started = await api('POST', `/incidents/${ref}/run`, { playbook: 'many' });
+      assert.ok(started.status < 300, started.text);
+      await until('the first mails', async () => (await own.db.one(`select count(*)::int as n from outbox where state = 'pending'`)).n === 0);
+      await own.stop();                                                   // the outage
+      mail.mails.length = 0;
+      await own.clock(3600);
+      await own.start();
+      await until('what was missed', async () => (await own.db.one(`select count(*)::int as n from timer where state = 'armed' and due_real <= app_now()`)).n === 0, 30);
+      await until('the mails', async () => (await own.db.one(`select count(*)::int as n from outbox where state in ('pending','claimed')`)).n === 0, 30);
+      const warnings = mail.mails.filter(m => /reminders and overdue|Due soon|Overdue|overdue steps/.test(m.parsed.subject) && !/update/i.test(m.parsed.subject));
+      for (const who of ['chief', 'duty']) {
+        const got = warnings.filter(m => m.to[0] === `${who}@haidong.example`);
+        assert.equal(got.length, 1, `${who}: ` + got.map(m => m.parsed.subject).join(' | '));
+        for (const id of ['a', 'b', 'c']) assert.ok(got[0].parsed.text.includes(`Step ${id}`), got[0].parsed.text);
+        assert.equal(/\[DRILL\]|【演练】/.test(got[0].parsed.subject), kind === 'drill');
+      }
+      const link = /https?:\/\/\S*\/ack\/[\w-]+/.exec(warnings.find(m => m.to[0].startsWith('chief')).parsed.text)[0];
+      const acked = await fetch(own.url + new URL(link).pathname, { method: 'POST', redirect: 'manual', headers: { Origin: own.url, 'Content-Type': 'application/x-www-form-urlencoded' }, body: '' });
+      assert.ok(acked.status < 400, await acked.text());
+      const open = await own.db.query(`select step_id, detail #>> '{escalation,acknowledged,name}' as by from run_step where kind = 'task' and ended_at is null order by 1`);
+      assert.deepEqual(open.map(s => [s.step_id, Boolean(s.by)]), [['a', true], ['b', true], ['c', true]]);
+    } finally { await own.close(); await mail.close(); }
+  });
