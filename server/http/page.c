@@ -181,11 +181,17 @@ static const char *refresh_of(mu_req *rq)
     return mu_printf(rq->arena, "%lld", (long long)seconds);
 }
 
+/* The path for links on a page. "//host" and "/\\host" are links to another host: a page of ours must not lead there. */
+static const char *link_path(const mu_req *rq)
+{
+    return rq->path[0] == '/' && (rq->path[1] == '/' || rq->path[1] == '\\') ? "/" : rq->path;
+}
+
 /* The address without one name of its query string, ready to have a name appended. */
 static const char *address_without(mu_req *rq, const char *name)
 {
     const size_t n = strlen(name);
-    const char *out = mu_printf(rq->arena, "%s?", rq->path);
+    const char *out = mu_printf(rq->arena, "%s?", link_path(rq));
 
     for (const char *at = rq->query_text; *at != '\0';) {
         const char *end = strchrnul(at, '&');
@@ -223,8 +229,8 @@ json_t *mu_page_ui(mu_req *rq)
     json_object_set_new(ui, "lang_en", json_boolean(mu_same(rq->language, "en")));
     set_text(ui, "csrf", mu_auth_form_token(rq));
     set_text(ui, "key", rq->fresh_key);
-    set_text(ui, "path", rq->path);
-    set_text(ui, "url_here", rq->query_text[0] != '\0' ? mu_printf(rq->arena, "%s?%s", rq->path, rq->query_text) : rq->path);
+    set_text(ui, "path", link_path(rq));
+    set_text(ui, "url_here", rq->query_text[0] != '\0' ? mu_printf(rq->arena, "%s?%s", link_path(rq), rq->query_text) : link_path(rq));
     set_text(ui, "url_zh", mu_printf(rq->arena, "%slang=zh", address_without(rq, "lang")));
     set_text(ui, "url_en", mu_printf(rq->arena, "%slang=en", address_without(rq, "lang")));
     set_text(ui, "route", route);

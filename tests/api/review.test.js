@@ -2,6 +2,7 @@
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { muster, person, bearer, until } from '../lib/muster.js';
+import { request } from '../lib/browser.js';
 
 let server, commander, risk, approver;
 
@@ -96,4 +97,12 @@ test('why something was not delivered, and what was decided, is said in words', 
     'result', '{"attack": false}'::jsonb, 'detail', '{"options": [{"value": true, "zh": "是", "en": "Yes"}, {"value": false, "zh": "否", "en": "No"}]}'::jsonb))).* from run_step x where x.run_id = r.id limit 1) s
     where r.id = $1`, [run]);
   assert.deepEqual(view.v.choice, { zh: '否', en: 'No' });
+});
+
+test('no page of ours links to another host, whatever address was asked for', async () => {
+  for (const target of ['//evil.example/x', '/\\evil.example/x', '//evil.example/x?lang=en']) {
+    const answer = await request(server, 'GET', target, { headers: { 'Accept-Language': 'en' } });
+    assert.ok(answer.status >= 400 && answer.status < 500, target);
+    assert.ok(!/(href|value|action)="[^"]*evil/.test(answer.text), target);
+  }
 });
