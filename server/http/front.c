@@ -175,6 +175,53 @@ static bool not_here(mu_req *rq, unsigned allow)
     return true;
 }
 
+/* How much a media range of Accept wants us: 3 the type itself, 2 its family, 1 anything, 0 something else. */
+static int range_fits(const char *at, size_t n, const char *type)
+{
+    const size_t family = (size_t)(strchr(type, '/') - type) + 1;
+
+    if (n == strlen(type) && strncasecmp(at, type, n) == 0)
+        return 3;
+    if (n == family + 1 && strncasecmp(at, type, family) == 0 && at[family] == '*')
+        return 2;
+    return n == 3 && strncmp(at, "*/*", 3) == 0 ? 1 : 0;
+}
+
+static bool wanted(const char *from, const char *end)
+{
+    const char *q = memmem(from, (size_t)(end - from), "q=", 2);
+
+    return q == NULL || strtod(q + 2, NULL) > 0;
+}
+
+/* RFC 9110, 12.5.1: the narrowest range that fits decides. */
+bool mu_accepts(const char *accept, const char *type)
+{
+    int best = 0;
+    bool yes = accept == NULL || accept[strspn(accept, " \t,")] == '\0';
+
+    while (accept != NULL && *accept != '\0') {
+        const char *at = accept + strspn(accept, " \t"), *end = strchrnul(at, ',');
+        const size_t n = strcspn(at, "; \t,");
+        const int fit = range_fits(at, n, type);
+        if (fit > best) {
+            best = fit;
+            yes = wanted(at + n, end);
+        }
+        accept = *end == ',' ? end + 1 : end;
+    }
+    return yes;
+}
+
+/* The JSON face speaks JSON; a caller that cannot take it hears so before anything is done. */
+static bool acceptable(mu_req *rq)
+{
+    const char *accept = mu_header(rq, "Accept");
+
+    return rq->face != MU_FACE_JSON || (rq->route->flags & MU_R_DOWNLOAD) != 0 || mu_accepts(accept, "application/json")
+        || mu_accepts(accept, "application/problem+json");
+}
+
 static bool front_route(mu_req *rq)
 {
     unsigned allow;
@@ -185,6 +232,11 @@ static bool front_route(mu_req *rq)
         return true;
     }
     rq->route = mu_route_match(rq, rq->method, &allow);
+    if (rq->route != NULL && !acceptable(rq)) {
+        mu_fail(&rq->problem, MU_NOT_ACCEPTABLE, NULL, "error.accept", NULL);
+        mu_reply_problem(rq);
+        return true;
+    }
     if (rq->route != NULL)
         return false;
     if (rq->method == MU_POST && rq->face == MU_FACE_PAGE && (allow & (1u << MU_PUT | 1u << MU_PATCH | 1u << MU_DELETE)) != 0)

@@ -117,12 +117,17 @@ static bool problem_kind(mu_req *rq)
 {
     const char *code = rq->path + strlen("/problems/");
 
-    for (int i = MU_OK + 1; i < MU_ERR_MAX; i++)
-        if (mu_same(mu_err_code((mu_err)i), code)) {
-            mu_out_text(rq, 200, mu_printf(rq->arena, "%s\n%d\n%s\n", code, mu_err_status((mu_err)i),
-                mu_text(rq->arena, rq->language, mu_printf(rq->arena, "problem.%s", code), NULL)));
-            return true;
-        }
+    for (int i = MU_OK + 1; i < MU_ERR_MAX; i++) {
+        if (!mu_same(mu_err_code((mu_err)i), code))
+            continue;
+        json_t *model = mu_json_own(rq->arena, json_object());
+        json_object_set_new(model, "code", json_string(code));
+        json_object_set_new(model, "status", json_integer(mu_err_status((mu_err)i)));
+        json_object_set_new(model, "title", json_string(mu_text(rq->arena, rq->language, mu_printf(rq->arena, "problem.%s", code), NULL)));
+        json_object_set_new(model, "ui", mu_page_ui(rq));
+        json_object_set_new(json_object_get(model, "ui"), "route", json_string("problem"));
+        return mu_show_named(rq, "problem", model, 200) == MU_OK;
+    }
     return false;
 }
 

@@ -212,7 +212,7 @@ static void free_text(void *text)
     free(text);
 }
 
-static mu_err render(mu_req *rq, const char *name, json_t *model, int status)
+mu_err mu_show_named(mu_req *rq, const char *name, json_t *model, int status)
 {
     mu_buf out = MU_BUF(PAGE_MAX);
     mu_err err = mu_page_render(name, model, rq->language, &out, &rq->problem);
@@ -264,7 +264,7 @@ mu_err mu_show_page(mu_req *rq, const mu_route *route, int status, bool failed)
         mu_out_field(rq, "Muster-Fragment", rq->part);
     }
     model = page_model(rq, route, failed);
-    err = render(rq, name, model, status);
+    err = mu_show_named(rq, name, model, status);
     json_decref(model);
     TRY(err);
     if (status == 200 && rq->method == MU_GET)
@@ -292,7 +292,7 @@ static mu_err show_result(mu_req *rq)
     form = json_object_get(model, "form");
     json_object_set_new(form, "done", json_true());
     json_object_set_new(form, "result", result);
-    err = render(rq, page->page, model, status == 201 || status == 204 ? 200 : status);
+    err = mu_show_named(rq, page->page, model, status == 201 || status == 204 ? 200 : status);
     json_decref(model);
     return err;
 }
@@ -424,7 +424,7 @@ static void problem_page(mu_req *rq)
     json_object_set_new(json_object_get(model, "ui"), "route", json_string(missing ? "notfound" : "error"));
     if (rq->me != NULL)
         json_object_set_new(model, "me", me_of(rq));
-    if (!mu_page_exists("error") || render(rq, missing ? "notfound" : "error", model, status) != MU_OK)
+    if (!mu_page_exists("error") || mu_show_named(rq, missing ? "notfound" : "error", model, status) != MU_OK)
         mu_out_text(rq, status, mu_printf(rq->arena, "%d %s\n%s\n", status, title_of(rq), rq->id));
     json_decref(model);
 }

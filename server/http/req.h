@@ -115,6 +115,7 @@ bool mu_loop_is_open(void);              /* false once stopping */
 /* ---- front.c: what is decided on the HTTP thread ---- */
 /* True: rq->out is ready. False: hand the request over. */
 bool mu_front(mu_req *rq);
+bool mu_accepts(const char *accept, const char *type);   /* may an answer of that media type be given? accept NULL: yes */
 bool mu_guard(mu_req *rq);    /* first call; false: rq->out holds the refusal, the connection is closed */
 void mu_req_prepare(mu_req *rq);                  /* arena, id, address, language */
 mu_arena *mu_req_need_arena(mu_req *rq);
@@ -181,6 +182,7 @@ char *mu_text(mu_arena *arena, const char *language, const char *key, const char
 /* ---- reply.c ---- */
 void mu_reply_finish(mu_req *rq, mu_err err);                /* rq->answer or the problem -> rq->out */
 void mu_reply_problem(mu_req *rq);                           /* the problem as it is -> rq->out; no way back to a form */
+mu_err mu_show_named(mu_req *rq, const char *name, json_t *model, int status);   /* renders a template with `model` -> rq->out */
 mu_err mu_show_page(mu_req *rq, const mu_route *route, int status, bool failed);   /* rq->answer with its page -> rq->out */
 void mu_out_field(mu_req *rq, const char *name, const char *value);
 void mu_out_text(mu_req *rq, int status, const char *text);

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { inflateRawSync } from 'node:zlib';
-import { Browser } from '../lib/browser.js';
+import { Browser, request } from '../lib/browser.js';
 import { mailServer } from '../lib/receivers.js';
 import { channels } from '../lib/story.js';
 import { bearer, freePort, muster, person, until } from '../lib/muster.js';
@@ -273,3 +273,33 @@ for (const kind of ['incident', 'drill'])
       assert.deepEqual(open.map(s => [s.step_id, Boolean(s.by)]), [['a', true], ['b', true], ['c', true]]);
     } finally { await own.close(); await mail.close(); }
   });
+
+test('every kind of problem has a page in both languages', async () => {
+  const codes = [...readFileSync(new URL('../../server/base/errors.def', import.meta.url), 'utf8').matchAll(/^E\(\w+,\s*(\d+),\s*"(\w+)"/gm)].filter(m => m[2] !== 'ok');
+  assert.ok(codes.length > 10);
+  for (const [, status, code] of codes)
+    for (const lang of ['en', 'zh']) {
+      const answer = await request(server, 'GET', `/problems/${code}`, { headers: { 'Accept-Language': lang } });
+      assert.equal(answer.status, 200, code);
+      assert.match(answer.headers['content-type'], /^text\/html/);
+      assert.match(answer.text, new RegExp(`<html lang="${lang === 'zh' ? 'zh-CN' : 'en'}"`));
+      assert.ok(answer.text.includes(code) && answer.text.includes(status) && !answer.text.includes('⟦'), answer.text);
+      const about = /<p>([^<]*)<\/p>\n<section/.exec(answer.text)[1];
+      assert.ok(about.length > 8 && /[\u4e00-\u9fff]/.test(about) === (lang === 'zh'), about);
+    }
+  assert.equal((await request(server, 'GET', '/problems/nothing')).status, 404);
+});
+
+test('a caller that takes no JSON hears so before anything is done', async () => {
+  const ask = (accept, method = 'GET', target = '/incidents', body) => request(server, method, '/api/v1' + target, { headers: { Authorization: `Bearer ${commander.token}`, ...(accept === null ? {} : { Accept: accept }), ...(body ? { 'Content-Type': 'application/json' } : {}) }, body });
+  for (const accept of [null, '', '*/*', 'application/*', 'application/json', 'application/problem+json', 'text/html, application/json;q=0.1', 'text/html;q=0.9, */*;q=0.1', 'Application/JSON; charset=utf-8', 'application/json;q=1, text/*;q=0'])
+    assert.equal((await ask(accept)).status, 200, String(accept));
+  for (const accept of ['text/html', 'application/xml, text/*', 'application/json;q=0, application/problem+json;q=0', '*/*;q=0', 'application/*;q=0.0'])
+    assert.equal((await ask(accept)).status, 406, accept);
+  const refused = await ask('text/html', 'POST', '/incidents', JSON.stringify({ title: 'never declared', severity: 'IV', services: ['mobile-banking'] }));
+  assert.equal(refused.status, 406);
+  assert.match(refused.headers['content-type'], /problem\+json/);
+  assert.equal(JSON.parse(refused.text).code, 'not_acceptable');
+  assert.equal((await server.db.one(`select count(*)::int as n from incident where title = 'never declared'`)).n, 0);
+  assert.equal((await ask('text/csv', 'GET', '/services/export.csv')).status, 200, 'a file is what it is');
+});
