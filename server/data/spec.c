@@ -239,10 +239,17 @@ static json_t *check_word(const check *c, mu_field_type type, const json_t *valu
     return fault_type(c, "string");
 }
 
+/* A name goes into subjects and lists: one line. What may be longer than any name is running text. */
+static bool is_running_text(const mu_field *field)
+{
+    return field->most <= 0 || field->most > MU_NAME_MOST;
+}
+
 static json_t *check_lang_text(const check *c, const json_t *value)
 {
+    const bool lines = is_running_text(c->field);
     if (json_is_string(value))
-        return check_text(c, value, true, false, MU_TEXT_MOST);
+        return check_text(c, value, lines, false, MU_TEXT_MOST);
     if (!json_is_object(value))
         return fault_type(c, "text");
     json_t *out = json_object();
@@ -257,7 +264,7 @@ static json_t *check_lang_text(const check *c, const json_t *value)
         part.pointer = pointer_add(c->arena, c->pointer, name);
         json_t *text = NULL;
         if (strcmp(name, "zh") == 0 || strcmp(name, "en") == 0)
-            text = check_text(&part, json_object_iter_value(iter), true, false, MU_TEXT_MOST);
+            text = check_text(&part, json_object_iter_value(iter), lines, false, MU_TEXT_MOST);
         else
             fault(&part, "error.field.unknown");
         fine = fine && text != NULL;

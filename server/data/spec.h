@@ -7,7 +7,7 @@
 #include "buf.h"
 
 /* Most characters of a text whose field sets no bound of its own. */
-enum { MU_STR_MOST = 255, MU_TEXT_MOST = 20000, MU_SECRET_MOST = 1024 };
+enum { MU_STR_MOST = 255, MU_TEXT_MOST = 20000, MU_SECRET_MOST = 1024, MU_NAME_MOST = 200 };
 
 typedef enum {
     MU_F_STR,      /* one line; least, most in characters (most 0: 255); control characters refused */
@@ -21,7 +21,7 @@ typedef enum {
     MU_F_DATE,     /* YYYY-MM-DD */
     MU_F_DURATION, /* "5m", "PT5M"; least, most in seconds. Made the short form, which PostgreSQL reads as an interval */
     MU_F_LANG_TEXT,/* a string or {"zh":…,"en":…}; form: fields NAME.zh and NAME.en, or NAME. A string stays a string.
-                      Many lines; least, most as for TEXT */
+                      least, most as for TEXT. One line when most is at most MU_NAME_MOST (names), else many */
     MU_F_SECRET,   /* like STR (most 0: 1,024), not trimmed, never echoed back into a page or a log */
     MU_F_LIST,     /* list of strings, each checked as `of` (with `values`); form: repeated names; least, most count (most 0: 100) */
     MU_F_JSON,     /* any JSON object or list, depth <= 16. A form sends it as text, or as fields NAME.MEMBER (MEMBER of

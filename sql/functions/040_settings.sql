@@ -44,6 +44,7 @@ begin
   perform pg_advisory_xact_lock(hashtext('muster.settings'));
   if etag is not null and etag <> '*' and btrim(etag, '"') <> settings_etag() then perform refuse('MU412', 'error.stale', '', jsonb_build_object('etag', settings_etag())); end if;
   if doc ? 'smtp_host' and not doc ? 'smtp_from' then perform refuse('MU422', 'error.settings.from_needed', '/smtp_from'); end if;
+  if doc ->> 'smtp_host' !~ '^[A-Za-z0-9._:-]+$' then perform refuse('MU422', 'error.settings.host', '/smtp_host'); end if;
   before := settings_values();
   if doc ? 'time_zone' and not exists (select 1 from pg_timezone_names z where z.name = doc ->> 'time_zone') then
     perform refuse('MU422', 'error.settings.time_zone', '/time_zone');
@@ -60,6 +61,11 @@ begin
   perform audit('settings.changed', null, coalesce((select jsonb_object_agg(a.key, jsonb_build_object('before', before -> a.key, 'after', a.value))
     from jsonb_each(settings_values()) as a where a.value is distinct from before -> a.key), '{}')
     || case when sealed is not null then '{"smtp_password":"changed"}'::jsonb else '{}' end);
+  -- the public page has the name, the address and the zone on it
+  if (settings_values() -> 'site_name', settings_values() -> 'public_url', settings_values() -> 'time_zone')
+      is distinct from (before -> 'site_name', before -> 'public_url', before -> 'time_zone') then
+    perform pg_notify('muster', 'status page 0');
+  end if;
 end $$;
 
 -- One real mail to whoever asks, through the same outbox as everything else.

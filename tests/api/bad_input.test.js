@@ -83,6 +83,17 @@ test('addresses that are none, or would be two, are refused', async () => {
   }
 });
 
+test('a name is one line, wherever one is given; running text may have several', async () => {
+  for (const name of ['a\nb', 'a\r\nBcc: x@example.com', { zh: '甲', en: 'a\nb' }, { zh: 'a\tb', en: 'x' }])
+    for (const [target, body] of [['/people', {}], ['/services', { slug: 'one-line', kind: 'system' }], ['/components', { slug: 'one-line' }], ['/teams', { slug: 'one-line' }], ['/endpoints', { slug: 'one-line', kind: 'webhook', address: 'https://x.example/' }]]) {
+      const answer = await api('POST', target, { ...body, name });
+      assert.equal(answer.status, 422, `${target} ${JSON.stringify(name)}: ${answer.status} ${answer.text}`);
+      assert.match(answer.json.errors[0].pointer, /^\/name/, answer.text);
+    }
+  assert.equal((await api('POST', '/services', { slug: 'several-lines', kind: 'system', name: 'Lines', description: 'one\r\ntwo' })).status, 201);
+  assert.equal((await api('GET', '/services/several-lines')).json.description.en, 'one\ntwo');
+});
+
 test('forms of every kind keep what was typed', async () => {
   for (const [target, fields, keep, bad] of [
     ['/services', { slug: 'Not A Slug', kind: 'app', 'name.zh': '保留', 'name.en': 'Kept name', importance: 'vital', rto: 'soon', app_kind: 'native', app_platforms: ['ios', 'harmonyos'] }, ['Not A Slug', '保留', 'Kept name', 'soon'], ['slug', 'rto']],

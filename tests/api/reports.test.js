@@ -156,7 +156,7 @@ test('the paper is made as PDF: readable, with its number; a drill’s says what
     assert.equal((await writer('GET', `/reports/${id}/documents/pdf`)).status, 404, 'not ordered yet');
     const order = await writer('POST', `/reports/${id}/documents`, { format: 'pdf' });
     assert.equal(order.status, 202, order.text);
-    const got = await until('the paper', async () => { const a = await request(server, 'GET', `/api/v1/reports/${id}/documents/pdf`, { headers: { Authorization: 'Bearer ' + writer.token } }); return a.status === 200 && a; }, 90);
+    const got = await until('the paper', async () => { const a = await request(server, 'GET', `/api/v1/reports/${id}/documents/pdf`, { headers: { Authorization: 'Bearer ' + writer.token } }); return a.status === 200 && a; }, 240);     // the typesetter runs at the lowest priority
     assert.equal(got.headers['content-type'], 'application/pdf');
     assert.match(got.headers['content-disposition'], mark ? /DRILL-/ : /attachment/);
     const file = path.join(results, id + '.pdf');
