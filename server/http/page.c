@@ -126,7 +126,7 @@ static json_t *asset_urls(void)
     for (size_t i = 0; i < mu_assets_count; i++) {
         const char *path = mu_assets[i].path, *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path, *dot = strrchr(base, '.');
         char name[64];
-        if (strncmp(path, "web/", 4) != 0 || strncmp(path, "web/mail/", 9) == 0 || dot == NULL || is_template(path) || (size_t)(dot - base) >= sizeof name)
+        if (strncmp(path, "web/", 4) != 0 || strncmp(path, "web/mail/", 9) == 0 || strncmp(path, "web/docx/", 9) == 0 || dot == NULL || is_template(path) || (size_t)(dot - base) >= sizeof name)
             continue;
         snprintf(name, sizeof name, "%.*s", (int)(dot - base), base);
         if (mu_same(dot, ".js"))
