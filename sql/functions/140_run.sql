@@ -141,10 +141,21 @@ create or replace function step_view(s run_step, r run, roles jsonb, typed jsonb
   from d, me
 $$;
 
+-- Who may touch a step at all: people with a duty in the incident or a role that works. The engine then asks for the step's own role,
+-- but lets anybody help where nobody has it, and anybody answer an escalation; onlookers are not meant.
+create or replace function run_duty(run uuid) returns void language plpgsql stable as $$
+begin
+  if not (has_role('responder') or has_role('risk') or has_role('approver')) and not exists (
+      select 1 from run r join incident_role x on x.incident_id = r.incident_id and x.person_id = me() and x.until is null where r.id = run_duty.run) then
+    perform refuse('MU403', 'error.run.role', '');
+  end if;
+end $$;
+
 -- The occurrence a form means (the latest when it names none), and its values as the step's form types them: a page sends text.
 create or replace function step_open(run uuid, path text, p_occ int, typed jsonb) returns table(occ int, given text) language plpgsql stable as $$
 declare s run_step%rowtype; v jsonb := coalesce(typed, '{}'); f record; t text;
 begin
+  perform run_duty(step_open.run);
   select x.* into s from run_step x where x.run_id = step_open.run and x.path = step_open.path and (p_occ is null or x.occ = p_occ) order by x.occ desc limit 1;
   if not found then perform refuse('MU404', 'error.step.unknown', '/path'); end if;
   for f in
