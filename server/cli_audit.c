@@ -11,6 +11,7 @@
 #include "json.h"
 #include "run.h"
 #include "str.h"
+#include "words.h"
 
 #define FILE_MOST (256u << 20)
 
@@ -57,7 +58,10 @@ int mu_cmd_audit_verify(mu_cli *cli)
         printf("%s: good, %lld events, last hash %s\n", report.ref != NULL ? report.ref : "audit log", (long long)report.events, report.last_hash);
         return MU_CLI_OK;
     }
-    printf("%s: BROKEN at event %lld (%s)\n", report.ref != NULL ? report.ref : "audit log", (long long)report.bad_seq, report.what);
+    printf("%s: BROKEN", report.ref != NULL ? report.ref : "audit log");
+    if (report.bad_seq > 0)
+        printf(" at event %lld", (long long)report.bad_seq);
+    printf(": %s\n", mu_word("en", report.what) != NULL ? mu_word("en", report.what) : report.what);
     return MU_CLI_FAILED;
 }
 

@@ -8,6 +8,7 @@
 
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 #define EVENT_MOST (4u * 1024u * 1024u)
+#define REST_MOST (256u * 1024u * 1024u)
 
 static const struct frame { const char *format, *list, *members[10]; } frames[] = {
     { "muster-incident-1", "timeline", { "incident", "seq", "at", "recorded_at", "kind", "actor", "actor_name", "text", "data" } },
@@ -70,6 +71,17 @@ static bool ends_well(const json_t *document, const mu_chain_report *report)
     return mu_json_int(document, "count", -1) == report->events;
 }
 
+/* Everything of an incident's export besides its timeline: facts, people, messages, deliveries. */
+static bool rest_holds(mu_arena *arena, const json_t *document)
+{
+    MU_BUF_AUTO(bytes, REST_MOST);
+    json_t *rest = mu_json_own(arena, json_copy((json_t *)(uintptr_t)document));
+
+    json_object_del(rest, "timeline");
+    json_object_del(rest, "document_sha256");
+    return mu_json_canonical(rest, &bytes) && mu_same(mu_json_str(document, "document_sha256"), mu_sha256_hex(arena, bytes.at, bytes.n));
+}
+
 /* A part of the audit log begins where it was asked to, and takes the hash before it on trust. */
 static void begin_of_part(const json_t *first, mu_chain_report *ret)
 {
@@ -112,6 +124,9 @@ mu_err mu_chain_verify(mu_arena *arena, const char *text, size_t n, mu_problem *
     if (!ends_well(document, ret)) {
         ret->good = false;
         ret->what = "chain.end";
+    } else if (ret->ref != NULL && !rest_holds(arena, document)) {
+        ret->good = false;
+        ret->what = "chain.document";
     }
     return MU_OK;
 }

@@ -2,7 +2,8 @@
  *
  * hash = lower-case hex of SHA-256(prev_hash || RFC 8785 form of the hashed members), the first prev_hash being 64 zeros.
  * Hashed of a timeline event: incident, seq, at, recorded_at, kind, actor, actor_name, text, data; of an audit event: seq, at, actor,
- * actor_name, action, object, data. A member that has no value is null, never missing. */
+ * actor_name, action, object, data. A member that has no value is null, never missing. The rest of an incident's export is covered by
+ * document_sha256: the hash of the RFC 8785 form of the document without timeline and document_sha256. */
 #ifndef MU_CHAIN_H
 #define MU_CHAIN_H
 
@@ -14,7 +15,7 @@ typedef struct mu_chain_report {
     int64_t     events;        /* events that were read and are in order up to the first bad one */
     int64_t     bad_seq;       /* number of the first event that does not fit; 0 when none or when the document's frame is wrong */
     const char *what;          /* NULL when good, else a word key: chain.hash, chain.previous, chain.sequence, chain.member,
-                                  chain.reference, chain.end */
+                                  chain.reference, chain.end, chain.document */
     const char *ref;           /* the incident's reference, NULL for an audit log; arena */
     const char *last_hash;     /* of the last good event, to be compared with one kept elsewhere; arena or static */
 } mu_chain_report;

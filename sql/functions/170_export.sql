@@ -8,11 +8,12 @@ create or replace function timeline_all(incident uuid, ref text) returns jsonb l
   select coalesce(jsonb_agg(timeline_json(e, ref) order by e.seq), '[]') from timeline_event e where e.incident_id = timeline_all.incident
 $$;
 
--- `timeline` holds every field that is hashed; `muster audit verify` recomputes the chain from it alone.
+-- `timeline` holds every field that is hashed, and `document_sha256` is of the canonical form of all the rest: `muster audit verify`
+-- recomputes both from the document alone.
 create or replace function incident_export(ref text) returns table(body text, media text, file_name text) language plpgsql stable as $$
-declare i incident%rowtype := incident_by_ref(ref);
+declare i incident%rowtype := incident_by_ref(ref); rest jsonb;
 begin
-  return query select jsonb_pretty(jsonb_build_object('format', 'muster-incident-1', 'exported_at', iso(app_now()), 'exported_by', person_ref(me()), 'ref', i.ref,
+  rest := jsonb_build_object('format', 'muster-incident-1', 'exported_at', iso(app_now()), 'exported_by', person_ref(me()), 'ref', i.ref,
     'incident', incident_head(i) - '{may_command,may_respond,i_command,now,etag,is,next_update}'::text[], 'facts', i.facts, 'services', incident_services_view(i.id),
     'roles', (select coalesce(jsonb_agg(jsonb_build_object('role', r.role, 'person', person_ref(r.person_id), 'since', iso(r.since), 'until', iso(r.until)) order by r.id), '[]') from incident_role r where r.incident_id = i.id),
     'clocks', incident_clocks(i.id),
@@ -21,7 +22,9 @@ begin
     'messages', (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'purpose', m.purpose, 'subject', m.subject, 'text', m.text, 'created_at', iso(m.created_at)) order by m.created_at, m.id), '[]') from message m where m.incident_id = i.id),
     'deliveries', (select coalesce(jsonb_agg((delivery_row(o) - '{may_replay,is,bad,retrying}'::text[]) || jsonb_build_object('message', o.message_id) order by o.id), '[]') from outbox o where o.incident_id = i.id),
     'attachments', (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'name', a.name, 'media', a.media, 'size', a.size, 'sha256', a.sha256, 'added_at', iso(a.added_at)) order by a.added_at, a.id), '[]') from attachment a where a.incident_id = i.id),
-    'timeline', timeline_all(i.id, i.ref), 'last_hash', i.last_hash, 'count', i.seq)), 'application/json'::text, export_name(i, '.json');
+    'last_hash', i.last_hash, 'count', i.seq);
+  return query select jsonb_pretty(rest || jsonb_build_object('timeline', timeline_all(i.id, i.ref), 'document_sha256', sha256_hex(canonical(rest)))),
+    'application/json'::text, export_name(i, '.json');
 end $$;
 
 -- A cell of a CSV file (RFC 4180) that no spreadsheet takes for a formula.

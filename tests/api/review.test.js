@@ -1,6 +1,8 @@
 // Rules that a review found broken, each with the way it was broken.
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { muster, person, bearer, until } from '../lib/muster.js';
 import { request } from '../lib/browser.js';
 
@@ -104,5 +106,30 @@ test('no page of ours links to another host, whatever address was asked for', as
     const answer = await request(server, 'GET', target, { headers: { 'Accept-Language': 'en' } });
     assert.ok(answer.status >= 400 && answer.status < 500, target);
     assert.ok(!/(href|value|action)="[^"]*evil/.test(answer.text), target);
+  }
+});
+
+test('an onlooker neither ticks what nobody is there for nor silences an escalation', async () => {
+  const ref = await declared('mobile-banking-outage'), onlooker = await bearer(server, await person(server.db, 'r.auditor', ['auditor']));
+  const run = (await server.db.one('select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1', [ref])).id;
+  await server.db.query(`update run set state = jsonb_set(state, '{roles,tech_lead}', '[]') where id = $1`, [run]);
+  const step = await server.db.one(`select path, kind, detail from run_step where run_id = $1 and kind in ('task', 'checklist') and role = 'tech_lead' and status in ('active', 'waiting')`, [run]);
+  for (const body of [step.kind === 'task' ? { act: 'done' } : { act: 'item', item: step.detail.items[0].id, state: 'done' }, { act: 'acknowledge' }, { act: 'signal', name: 'x' }]) {
+    const answer = await onlooker('POST', `/runs/${run}/steps`, { path: step.path, ...body });
+    assert.equal(answer.status, 403, `${body.act}: ${answer.text}`);
+    assert.equal(answer.json.errors[0].code, 'error.run.role');
+  }
+  assert.ok((await commander('POST', `/runs/${run}/steps`, { path: step.path, act: 'acknowledge' })).status < 300);
+});
+
+test('a changed byte anywhere in an export is found', async () => {
+  const ref = await declared('none'), exported = await commander('GET', `/incidents/${ref}/export.json`);
+  assert.equal(exported.status, 200);
+  const at = path.join(server.data, 'export.json'), verify = text => { writeFileSync(at, text); return server.cli(['audit', 'verify', at]); };
+  assert.match(verify(exported.text), /good/);
+  for (const change of [d => { d.incident.title = 'other'; }, d => { d.roles.pop(); }, d => { d.messages[0].text.zh += ' '; }, d => { d.deliveries[0].state = 'done?'; }, d => { delete d.document_sha256; }]) {
+    const changed = JSON.parse(exported.text);
+    change(changed);
+    assert.throws(() => verify(JSON.stringify(changed)), error => error.status === 1 && /BROKEN/.test(error.stdout), change.toString());
   }
 });
