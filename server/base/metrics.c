@@ -28,6 +28,16 @@ static bool known(mu_metric metric, unsigned label)
     return (unsigned)metric < MU_METRIC_MAX && label < LABELS_MAX;
 }
 
+const mu_shared_counter mu_shared_counters[MU_SHARED_COUNTERS] = {
+    { "deliveries.sent", MU_METRIC_DELIVERIES, 0 }, { "deliveries.retry", MU_METRIC_DELIVERIES, 1 }, { "deliveries.dead", MU_METRIC_DELIVERIES, 2 },
+    { "deliveries.simulated", MU_METRIC_DELIVERIES, 3 }, { "timers.fired", MU_METRIC_TIMERS_FIRED, 0 },
+};
+
+int64_t mu_metric_value(mu_metric metric, unsigned label)
+{
+    return known(metric, label) ? atomic_load_explicit(&cells[metric][label].value, memory_order_relaxed) : 0;
+}
+
 void mu_count(mu_metric metric, unsigned label, uint64_t n)
 {
     if (known(metric, label))

@@ -45,13 +45,14 @@ static void look_at_database(mu_req *rq)
 {
     static const char *const severities[] = { "I", "II", "III", "IV", "none" };
     int64_t value, open[MU_COUNT(severities)] = { 0 };
-    const mu_rows *incidents, *outbox;
-    int first, second;
+    const mu_rows *incidents, *outbox, *counters;
+    int first, second, third;
 
     if (mu_tx_begin(rq->db, rq->arena, &rq->problem, &rq->tx) != MU_OK)
         return;
     first = mu_tx_queue(rq->tx, Q_metrics_incidents, NO_ARGS);
     second = mu_tx_queue(rq->tx, Q_outbox_numbers, NO_ARGS);
+    third = mu_tx_queue(rq->tx, Q_counters, NO_ARGS);
     if (mu_commit(rq->tx) != MU_OK)
         return;
     incidents = mu_tx_rows(rq->tx, first);
@@ -61,6 +62,11 @@ static void look_at_database(mu_req *rq)
                 open[i] += value;
     for (unsigned i = 0; i < MU_COUNT(severities); i++)
         mu_gauge(MU_METRIC_INCIDENTS_OPEN, i, open[i]);
+    counters = mu_tx_rows(rq->tx, third);
+    for (int row = 0; row < mu_rows_count(counters); row++)
+        for (size_t i = 0; i < MU_SHARED_COUNTERS; i++)
+            if (mu_same(mu_cell(counters, row, 0), mu_shared_counters[i].name) && mu_parse_int(mu_cell(counters, row, 1), 0, INT64_MAX, &value))
+                mu_gauge(mu_shared_counters[i].metric, mu_shared_counters[i].label, value);
     outbox = mu_tx_rows(rq->tx, second);
     mu_gauge(MU_METRIC_OUTBOX_PENDING, 0, mu_parse_int(mu_col(outbox, "pending"), 0, INT64_MAX, &value) ? value : 0);
     mu_gauge(MU_METRIC_OUTBOX_DEAD, 0, mu_parse_int(mu_col(outbox, "dead"), 0, INT64_MAX, &value) ? value : 0);

@@ -200,6 +200,23 @@ gauge(mu_metric metric, const char *text)
         mu_gauge(metric, 0, n);
 }
 
+/* What was counted here since the last time, added to the counters in the database: the servers show them. */
+static void
+share_counters(const mu_outbox *outbox, mu_arena *arena, int64_t shared[MU_SHARED_COUNTERS])
+{
+    json_t *names = mu_json_own(arena, json_array()), *values = mu_json_own(arena, json_array());
+    int64_t now[MU_SHARED_COUNTERS], news = 0;
+
+    for (size_t i = 0; i < MU_SHARED_COUNTERS; i++) {
+        now[i] = mu_metric_value(mu_shared_counters[i].metric, mu_shared_counters[i].label);
+        json_array_append_new(names, json_string(mu_shared_counters[i].name));
+        json_array_append_new(values, json_integer(now[i] - shared[i]));
+        news += now[i] - shared[i];
+    }
+    if (news > 0 && simple(outbox->db, arena, Q_counters_add, ARGS(mu_json_text(arena, names), mu_json_text(arena, values)), "counters") != NULL)
+        memcpy(shared, now, sizeof now);
+}
+
 static void
 measure(const mu_outbox *outbox, mu_arena *arena)
 {
@@ -231,6 +248,7 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
     int64_t ticked = 0, swept = 0, alarmed = 0, looked = 0, measured = 0, tidied = 0;
     uint64_t seen = 0;
     bool unfolded = false;
+    int64_t shared[MU_SHARED_COUNTERS] = { 0 };
 
     while (!mu_bell_stopped(bell)) {
         mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(64u << 20);
@@ -248,11 +266,15 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
             raise_alarms(outbox, arena, late);
         if (due(&looked, 5000))
             look_at_reports(outbox, arena);
-        if (due(&measured, 10000))
+        if (due(&measured, 10000)) {
             measure(outbox, arena);
+            share_counters(outbox, arena, shared);
+        }
         if (due(&tidied, 300000))
             simple(outbox->db, arena, Q_housekeeping, NO_ARGS, "housekeeping");
         if (fired == 0)
             mu_bell_wait(bell, &seen, poll_ms);
     }
+    mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(1u << 20);
+    share_counters(outbox, arena, shared);
 }

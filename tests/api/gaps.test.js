@@ -1,7 +1,7 @@
 // What one part of the product must tell another: a grading in the playbook, reports as files, forms that outlive a session, counters.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { inflateRawSync } from 'node:zlib';
@@ -302,4 +302,37 @@ test('a caller that takes no JSON hears so before anything is done', async () =>
   assert.equal(JSON.parse(refused.text).code, 'not_acceptable');
   assert.equal((await server.db.one(`select count(*)::int as n from incident where title = 'never declared'`)).n, 0);
   assert.equal((await ask('text/csv', 'GET', '/services/export.csv')).status, 200, 'a file is what it is');
+});
+
+test('/metrics of the server counts what the workers did, and keeps counting over restarts', async () => {
+  const mail = await mailServer(), own = await muster({ start: false, settings: channels(mail) });
+  const read = async () => Object.fromEntries([...(await (await fetch(own.url + '/metrics')).text()).matchAll(/^(muster_(?:deliveries|timers)\S+) (\d+)$/gm)].map(m => [m[1], Number(m[2])]));
+  const truth = async () => {
+    const rows = await own.db.query('select outcome, count(*)::int as n from delivery group by 1');
+    const of = (...names) => rows.filter(r => names.includes(r.outcome)).reduce((n, r) => n + r.n, 0);
+    return { 'muster_deliveries_total{outcome="sent"}': of('sent'), 'muster_deliveries_total{outcome="retry"}': of('retry'), 'muster_deliveries_total{outcome="dead"}': of('dead', 'unknown'),
+      'muster_deliveries_total{outcome="simulated"}': of('simulated'), muster_timers_fired_total: (await own.db.one(`select count(*)::int as n from timer where state = 'fired'`)).n };
+  };
+  try {
+    await own.start();
+    const chief = await person(own.db, 'chief', ['commander', 'admin'], { email: 'chief@haidong.example' }), api = await bearer(own, chief);
+    const round = async kind => {
+      const made = await api('POST', '/incidents', { title: 'Counted', kind, severity: 'II', playbook: 'mobile-banking-outage' });
+      assert.equal(made.status, 201, made.text);
+      await own.clock(240);                                                // the first step warns
+      await until('a timer', async () => (await own.db.one(`select count(*)::int as n from timer where state = 'fired'`)).n > 0);
+      await until('the outbox', async () => (await own.db.one(`select count(*)::int as n from outbox where state in ('pending','claimed')`)).n === 0, 30);
+    };
+    await round('incident');
+    await until('the server to know', async () => { const [a, b] = [await read(), await truth()]; return b['muster_deliveries_total{outcome="sent"}'] > 0 && b.muster_timers_fired_total > 0 && JSON.stringify(a) === JSON.stringify(b); }, 25);
+    await own.stop();
+    await own.start();
+    assert.deepEqual(await read(), await truth(), 'nothing was forgotten');
+    await round('drill');
+    await own.stop();                                                      // what was not told yet is told at the end
+    await own.start();
+    assert.deepEqual(await read(), await truth());
+    const checked = spawnSync('promtool', ['check', 'metrics'], { input: await (await fetch(own.url + '/metrics')).text(), encoding: 'utf8' });
+    if (!checked.error) assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+  } finally { await own.close(); await mail.close(); }
 });
