@@ -67,8 +67,14 @@ begin
         'roles', choices('{viewer,responder,commander,risk,approver,auditor,admin}'::text[], case when typed then form_list(form, 'roles') else mine end)));
 end $$;
 
+-- One at a time: two administrators who take each other away at the same moment must not both succeed.
+create or replace function admins_lock() returns void language sql as $$
+  select pg_advisory_xact_lock(hashtext('muster.admins'))
+$$;
+
 create or replace function person_roles_set(who uuid, wanted text[]) returns void language plpgsql as $$
 begin
+  if not 'admin' = any(wanted) then perform admins_lock(); end if;
   if not 'admin' = any(wanted) and exists (select 1 from person_role r where r.person_id = who and r.role = 'admin') then
     if who = me() then perform refuse('MU409', 'error.person.self', '/roles'); end if;
     if not exists (select 1 from person_role r join person p on p.id = r.person_id and p.active join account a on a.person_id = p.id
@@ -145,6 +151,7 @@ begin
   if p.active = wish then return; end if;
   if not wish then
     if p.id = me() then perform refuse('MU409', 'error.person.self'); end if;
+    perform admins_lock();
     if exists (select 1 from person_role r where r.person_id = p.id and r.role = 'admin')
        and not exists (select 1 from person_role r join person x on x.id = r.person_id and x.active join account a on a.person_id = x.id
                        where r.role = 'admin' and r.person_id <> p.id) then

@@ -3,6 +3,7 @@ import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import pg from 'pg';
 import { muster, person, bearer, until } from '../lib/muster.js';
 import { request } from '../lib/browser.js';
 
@@ -132,4 +133,33 @@ test('a changed byte anywhere in an export is found', async () => {
     change(changed);
     assert.throws(() => verify(JSON.stringify(changed)), error => error.status === 1 && /BROKEN/.test(error.stdout), change.toString());
   }
+});
+
+test('two administrators who take each other away at the same moment do not both succeed', async () => {
+  const hash = (await server.db.one(`select '$argon2id$x' as h`)).h, two = [];
+  await server.db.query(`delete from person_role where role = 'admin'`);
+  for (const login of ['r.one', 'r.two']) {
+    const who = await person(server.db, login, ['admin']);
+    await server.db.query('insert into account(person_id, password_hash) values ($1, $2)', [who.id, hash]);
+    two.push(who);
+  }
+  const clients = await Promise.all(two.map(async (who, i) => {
+    const client = new pg.Client({ connectionString: `postgresql:///${server.db.name}?host=${encodeURIComponent(process.env.PGHOST)}&user=postgres` });
+    await client.connect();
+    await client.query('begin');
+    await client.query(`select set_config('muster.me', $1, true)`, [two[i].id]);
+    return client;
+  }));
+  const take = (i, other) => clients[i].query('select person_roles_set($1, $2)', [two[other].id, ['viewer']]).then(() => true, () => false);
+  const results = [await take(0, 1)];
+  let second = null;
+  take(1, 0).then(value => { second = value; });
+  await until('the second one to wait or to be done', async () => second !== null
+    || (await server.db.one(`select count(*)::int n from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`)).n > 0);
+  await clients[0].query('commit');
+  results.push(await until('an answer', () => second !== null && { second }).then(done => done.second));
+  await clients[1].query('commit');
+  await Promise.all(clients.map(client => client.end()));
+  assert.deepEqual(results, [true, false]);
+  assert.equal((await server.db.one(`select count(*)::int n from person_role where role = 'admin'`)).n, 1);
 });
