@@ -1,9 +1,12 @@
 -- What every other function stands on: time, who is asking, texts in two languages, refusals, the canonical form, the audit log.
 
+-- Small functions that read a table are plpgsql: their plan is kept for the session, that of an SQL function for one statement.
+
 -- Domain time. Constant within one statement; the shift is zero except in tests and seeds.
-create or replace function app_now() returns timestamptz language sql stable parallel safe as $$
-  select statement_timestamp() + shift from test_clock
-$$;
+create or replace function app_now() returns timestamptz language plpgsql stable parallel safe as $$
+begin
+  return statement_timestamp() + (select shift from test_clock);
+end $$;
 
 -- Stable, as to_char() is: so PostgreSQL puts its expression in the place of the call, which is many times cheaper than calling it.
 create or replace function iso(at timestamptz) returns text language sql stable parallel safe as $$
@@ -78,17 +81,20 @@ end $$;
 -- they were when the statement began.
 
 -- A person as other documents mention one.
-create or replace function person_ref(person uuid) returns jsonb language sql stable as $$
-  select jsonb_build_object('id', p.id, 'login', p.login, 'name', p.name) from person p where p.id = person
-$$;
+create or replace function person_ref(person uuid) returns jsonb language plpgsql stable as $$
+begin
+  return (select jsonb_build_object('id', p.id, 'login', p.login, 'name', p.name) from person p where p.id = person_ref.person);
+end $$;
 
-create or replace function person_label(person uuid) returns text language sql stable as $$
-  select coalesce(nullif(p.name ->> 'zh', ''), nullif(p.name ->> 'en', ''), p.login) from person p where p.id = person
-$$;
+create or replace function person_label(person uuid) returns text language plpgsql stable as $$
+begin
+  return (select coalesce(nullif(p.name ->> 'zh', ''), nullif(p.name ->> 'en', ''), p.login) from person p where p.id = person_label.person);
+end $$;
 
-create or replace function setting_get(wanted text, fallback jsonb default null) returns jsonb language sql stable as $$
-  select coalesce((select s.value from setting s where s.key = wanted), fallback)
-$$;
+create or replace function setting_get(wanted text, fallback jsonb default null) returns jsonb language plpgsql stable as $$
+begin
+  return coalesce((select s.value from setting s where s.key = wanted), fallback);
+end $$;
 
 -- RFC 8785. Numbers as ECMAScript writes them: shortest digits of the double, no exponent within 1e-6 … 1e21.
 create or replace function canonical_number(n numeric) returns text language plpgsql immutable parallel safe as $$

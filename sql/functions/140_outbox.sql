@@ -21,7 +21,7 @@ create or replace function drill_marked(texts jsonb, drill boolean, gap text) re
 $$;
 
 -- The incident as a mail or a web hook mentions it.
-create or replace function outbox_incident(payload jsonb, base text) returns jsonb language sql immutable parallel safe as $$
+create or replace function outbox_incident(payload jsonb, base text) returns jsonb language sql stable parallel safe as $$
   select case when jsonb_typeof(payload->'incident') = 'object' then
     (payload->'incident') || jsonb_build_object('url', base || '/incidents/' || (payload#>>'{incident,ref}')) end
 $$;
@@ -35,8 +35,8 @@ create function outbox_event(o outbox, base text) returns text language sql stab
     'subject', o.payload#>>'{incident,ref}', 'drill', case when o.kind in ('drill','rehearsal') then true end,
     'data', jsonb_build_object(
       'purpose', o.payload->>'purpose', 'drill', o.kind in ('drill','rehearsal'),
-      'subject', drill_marked(o.payload->'subject', o.kind in ('drill','rehearsal'), ' '),
-      'text', drill_marked(o.payload->'text', o.kind in ('drill','rehearsal'), E'\n'),
+      'subject', case when o.kind in ('drill','rehearsal') then drill_marked(o.payload->'subject', true, ' ') else o.payload->'subject' end,
+      'text', case when o.kind in ('drill','rehearsal') then drill_marked(o.payload->'text', true, E'\n') else o.payload->'text' end,
       'incident', outbox_incident(o.payload, base), 'details', nullif(o.payload->'data', '{}'),
       'ack_url', case when o.ack_token is not null then base || '/ack/' || o.ack_token end)))::text
 $$;
@@ -52,7 +52,8 @@ create function outbox_model(o outbox, base text) returns jsonb language sql sta
 $$;
 
 -- Takes up to `fresh` first tries and `again` retries of one channel; `attempt` counts from the last replay. Two lanes, so that a broken receiver's retries never
--- keep news from everybody else.
+-- keep news from everybody else. The commit does not wait for the disk: a claim that a crash of the database forgets is a row that
+-- waits again, and a `once` effect has outbox_start() after it, which does wait.
 create function outbox_claim(node text, wanted text, fresh int, again int, lease interval, base text)
 returns table(id bigint, token bigint, attempt int, kind text, delivery text, effect text, audience text, drill_safe boolean,
   endpoint_drill_safe boolean, endpoint_disabled boolean, endpoint bigint, address text, language text, secret text, event_id text, ref text,
@@ -67,13 +68,15 @@ returns table(id bigint, token bigint, attempt int, kind text, delivery text, ef
   taken as (
     update outbox o set state = 'claimed', claim_token = o.claim_token + 1, attempt = o.attempt + 1, claimed_by = node,
       lease_until = clock_timestamp() + lease, started_at = null
-    from ready where o.id = ready.id returning o.*)
+    from ready where o.id = ready.id returning o.*),
+  a as materialized (
+    select coalesce(nullif(rtrim(setting_get('public_url')#>>'{}', '/'), ''), outbox_claim.base) as base, set_config('synchronous_commit', 'off', true))
   select o.id, o.claim_token, o.attempt - o.round_from, o.kind, o.delivery, o.effect, o.audience, o.drill_safe, e.drill_safe, e.disabled_at is not null,
     hashtextextended(coalesce(o.endpoint_id::text, o.address), 0), o.address, o.language, e.secret_sealed, outbox_event_id(o.idem_key),
     o.payload#>>'{incident,ref}', o.payload#>>'{incident,severity}', o.payload->>'purpose', iso(o.created_at),
     case o.channel when 'webhook' then outbox_event(o, a.base) else outbox_model(o, a.base)::text end
   from taken o left join endpoint e on e.id = o.endpoint_id
-  cross join (select coalesce(nullif(rtrim(setting_get('public_url')#>>'{}', '/'), ''), outbox_claim.base) as base) a
+  cross join a
   order by o.priority, o.id
 $$;
 
@@ -88,11 +91,12 @@ drop function if exists outbox_renew(jsonb, interval);
 
 -- Records a batch: [{id, token, outcome: sent|retry|dead|simulated|unknown|refused, code, detail, ms, after: seconds until the next
 -- try, gone: the endpoint is to be disabled}]. A row whose claim has passed to another sender is left alone: the fence. Gives the
--- steps of runs that may have been answered by this.
+-- steps of runs that may have been answered by this. The commit does not wait for the disk: what a crash of the database forgets is
+-- sent again under the same id when its lease ends, as after a crash between sending and recording; `once` becomes unknown.
 drop function if exists outbox_settle(jsonb);
 create function outbox_settle(results jsonb) returns table(run uuid, path text, occ int) language sql as $$
   with r as (
-    select * from jsonb_to_recordset(results) as x(id bigint, token bigint, outcome text, code int, detail text, ms int, after float8, gone boolean)),
+    select * from (select set_config('synchronous_commit', 'off', true) offset 0) c, jsonb_to_recordset(results) as x(id bigint, token bigint, outcome text, code int, detail text, ms int, after float8, gone boolean)),
   settled as (
     update outbox o set
       state = case r.outcome when 'sent' then 'done' when 'simulated' then 'simulated' when 'retry' then 'pending' when 'unknown' then 'unknown' else 'dead' end,
