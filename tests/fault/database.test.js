@@ -33,10 +33,12 @@ test('every back end is terminated again and again during the story, and nothing
   assert.ok(told.length > 5);
   const notes = await db.one(`select count(*)::int n, count(distinct text)::int d from timeline_event where kind = 'note' and incident_id = (select id from incident where ref = $1)`, [end.ref]);
   assert.deepEqual(notes, { n: 10, d: 10 });
-  ref = end.ref;
 });
 
 test('while PostgreSQL is stopped: 503 with Retry-After, the status page stays, and afterwards all is well', async () => {
+  const declared = await story.commander('POST', '/incidents', { title: 'In the dark', severity: 'III', playbook: 'none' });
+  assert.equal(declared.status, 201, declared.text);
+  ref = declared.json.ref;
   await until('the status page', async () => (await fetch(server.url + '/status?lang=en')).ok);
   where.stop('immediate');
   const keys = [];

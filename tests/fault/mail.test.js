@@ -17,7 +17,7 @@ before(async () => {
 });
 after(async () => { await server?.close(); for (const one of open) await one.close(); });
 
-async function listen(options = {}) { const one = await mailServer({ port, ...options }); open.push(one); return one; }
+async function listen(options = {}) { for (const left of open.splice(0)) await left.close(); const one = await mailServer({ port, ...options }); open.push(one); return one; }
 async function hush(one) { open.splice(open.indexOf(one), 1); await one.close(); }
 async function settings(change) { await server.stop(); Object.assign(server.environment, change); await server.start(); }
 // One test mail to the boss; gives its row.

@@ -19,8 +19,9 @@ export async function cluster({ folder, settings = [] } = {}) {
   appendFileSync(path.join(data, 'postgresql.conf'), ["listen_addresses=''", `unix_socket_directories='${sockets}'`, 'max_connections=60', 'min_wal_size=2MB', 'max_wal_size=4MB', ...settings, ''].join('\n'));
   const self = {
     data, sockets, base,
-    start: () => tool('pg_ctl', ['-w', '-D', data, '-l', path.join(base, 's', 'log'), 'start']),
-    stop: mode => tool('pg_ctl', ['-w', '-D', data, '-m', mode || 'immediate', 'stop']),
+    runs: () => { try { tool('pg_ctl', ['-D', data, 'status']); return true; } catch { return false; } },
+    start: () => self.runs() || tool('pg_ctl', ['-w', '-D', data, '-l', path.join(base, 's', 'log'), 'start']),
+    stop: mode => self.runs() && tool('pg_ctl', ['-w', '-D', data, '-m', mode || 'immediate', 'stop']),
     close() { try { self.stop('immediate'); } catch {} rmSync(base, { recursive: true, force: true }); },
   };
   self.start();
