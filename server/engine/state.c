@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "json.h"
 #include "str.h"
 
@@ -303,11 +304,31 @@ mu_scope_names(mu_scope *scope)
     return (mu_names){ .value = scope_value, .closure = scope };
 }
 
+/* A text is for people: an instant in it is shown in the site's time, to the minute. Expressions keep the instant. */
+static bool
+shown_value(void *closure, mu_arena *arena, const char *name, mu_value *ret)
+{
+    mu_scope *s = closure;
+    const json_t *offset = json_object_get(json_object_get(s->m->state, "settings"), "utc_offset");
+    char date[12], clock[8];
+    mu_civil c;
+
+    if (!scope_value(closure, arena, name, ret))
+        return false;
+    if (ret->kind == MU_T_DATETIME && json_is_integer(offset)) {
+        mu_time_civil(ret->number, json_integer_value(offset), &c);
+        mu_civil_date(date, &c);
+        mu_civil_clock(clock, &c);
+        *ret = (mu_value){ .kind = MU_T_TEXT, .text = mu_printf(arena, "%s %s", date, clock) };
+    }
+    return true;
+}
+
 static json_t *
 text_in(mu_motion *m, const mu_inst *inst, const char *text, const char *language, mu_fill how)
 {
     mu_scope scope = { .m = m, .inst = inst, .language = language };
-    mu_names names = mu_scope_names(&scope);
+    mu_names names = { .value = shown_value, .closure = &scope };
 
     return json_string(mu_text_fill(m->arena, text, &names, how));
 }

@@ -26,16 +26,27 @@ begin
     where v.playbook_id = r.playbook_id and v.version = r.playbook_version;
 end $$;
 
+-- The site as playbooks see it: what the settings page says, else the configuration.
+create or replace function run_site(wanted text) returns jsonb language plpgsql stable as $$
+begin
+  return site_setting(wanted);
+end $$;
+create or replace function run_zone() returns text language plpgsql stable as $$
+begin
+  return page_zone();
+end $$;
+
 -- What the engine is told at the start besides what the caller knows: the run, its incident, the site, the people's names, and the
 -- profiles whose limits the playbook uses.
 create or replace function run_facts(run uuid, given jsonb, profiles jsonb) returns jsonb language sql stable as $$
   select jsonb_build_object(
     'run', jsonb_build_object('id', r.id, 'title', v.title, 'mode', case r.kind when 'incident' then 'real' else r.kind end,
-      'url', coalesce(setting_get('public_url', '""') #>> '{}', '') || '/incidents/' || i.ref, 'severity', i.severity),
+      'url', coalesce(rtrim(run_site('public_url') #>> '{}', '/'), '') || '/incidents/' || i.ref, 'severity', i.severity),
     'incident', jsonb_build_object('id', i.ref, 'title', i.title),
-    'org', jsonb_build_object('name', setting_get('site_name', '"Muster"')),
+    'org', jsonb_build_object('name', coalesce(run_site('site_name'), '"Muster"')),
     'playbook', jsonb_build_object('id', b.slug, 'version', v.version, 'hash', v.body_sha256),
-    'settings', jsonb_build_object('escalate_after', coalesce(setting_get('escalation_minutes', '5') #>> '{}', '5') || 'm'),
+    'settings', jsonb_build_object('escalate_after', coalesce(setting_get('escalation_minutes', '5') #>> '{}', '5') || 'm',
+      'utc_offset', extract(epoch from (r.created_at at time zone run_zone()) - (r.created_at at time zone 'UTC'))::int),
     'vars', coalesce(given -> 'vars', '{}'),
     'roles', coalesce((select jsonb_object_agg(e.key, coalesce((
         select jsonb_agg(jsonb_build_object('id', p.id, 'name', person_label(p.id)) order by x.n)
@@ -68,7 +79,7 @@ $$;
 -- The words of an alarm, a reminder or an escalation.
 create or replace function run_warning(e jsonb) returns table(purpose text, subject jsonb, words jsonb) language sql stable as $$
   with t as (select run_title(e -> 'data', 'zh') as zh, run_title(e -> 'data', 'en') as en,
-      coalesce(to_char((e #>> '{data,due_at}')::timestamptz at time zone coalesce(setting_get('time_zone', '"Asia/Shanghai"') #>> '{}', 'Asia/Shanghai'), 'HH24:MI'), '–') as due,
+      coalesce(to_char((e #>> '{data,due_at}')::timestamptz at time zone run_zone(), 'HH24:MI'), '–') as due,
       case when e ->> 'kind' = 'escalate' then e #>> '{data,level}' else e #>> '{data,reason}' end as why),
   w as (select case why
       when 'reminder'   then jsonb_build_object('zh', '即将到期：' || zh, 'en', 'Due soon: ' || en, 'tzh', '步骤“' || zh || '”应在 ' || due || ' 前完成。', 'ten', 'The step “' || en || '” is due at ' || due || '.')

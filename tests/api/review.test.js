@@ -163,3 +163,10 @@ test('two administrators who take each other away at the same moment do not both
   assert.deepEqual(results, [true, false]);
   assert.equal((await server.db.one(`select count(*)::int n from person_role where role = 'admin'`)).n, 1);
 });
+
+test('what a playbook tells people has the site’s time and an address that can be opened', async () => {
+  const ref = await declared('mobile-banking-outage');
+  const state = (await server.db.one('select r.state from run r join incident i on i.id = r.incident_id where i.ref = $1', [ref])).state;
+  assert.equal(state.run.url, `${server.url}/incidents/${ref}`);
+  assert.equal(state.settings.utc_offset, 8 * 3600);
+});

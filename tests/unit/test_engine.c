@@ -588,11 +588,14 @@ static void test_malformed_events(void **state)
 
 static void test_texts(void **state)
 {
-    BEGIN("steps:\n  - {task: t1, role: a, form: [{id: w, var: word}]}\n  - {task: t2, role: a, title: {zh: '甲 {{word}}', en: 'A {{word}}'}, text: {zh: '**{{word}}**', en: '**{{word}}**'}}\n");
+    BEGIN("steps:\n  - {task: t1, role: a, form: [{id: w, var: word}]}\n  - {task: t2, role: a, title: {zh: '甲 {{word}}', en: 'A {{word}}'}, text: {zh: '**{{word}}**', en: '**{{word}}**'}}\n"
+          "  - {task: t3, role: a, title: {zh: '自 {{run.started_at}}', en: 'since {{run.started_at}}'}}\n");
     assert_string_equal(json_string_value(mu_json_at(json_object_get(r.rows, "t2#1"), "title.en")), "A …");
     OK("task_done", "t1", "a", NULL, "{\"values\":{\"w\":\"[x](javascript:1)\\n<b>\"}}");
     assert_string_equal(json_string_value(mu_json_at(json_object_get(r.rows, "t2#1"), "title.en")), "A [x](javascript:1) <b>");
     assert_string_equal(json_string_value(mu_json_at(json_object_get(r.rows, "t2#1"), "text.en")), "**\\[x\\]\\(javascript:1\\) \\<b\\>**");
+    OK("task_done", "t2", "a", NULL, NULL);
+    assert_string_equal(json_string_value(mu_json_at(json_object_get(r.rows, "t3#1"), "title.en")), "since 2026-11-24 16:00");
     replays(&r);
 }
 

@@ -136,7 +136,8 @@ static inline bool start_with(run *r, const char *roles, const char *vars)
 {
     return tell(r, "run_created", NULL, "z", NULL, mu_printf(r->arena,
         "{\"run\":{\"id\":\"R1\",\"title\":{\"zh\":\"演\",\"en\":\"Run\"},\"mode\":\"%s\",\"url\":\"https://m.example/r\",\"severity\":\"II\"},"
-        "\"incident\":{\"id\":\"INC-2026-0001\",\"title\":\"down\"},\"org\":{\"name\":\"Bank\"},\"roles\":%s,\"vars\":%s,\"profile\":{\"first_report_due\":\"30m\",\"nfra-it-incident.first_report_due\":\"30m\",\"cac-cyber.first_report_due\":\"1h\"}}",
+        "\"incident\":{\"id\":\"INC-2026-0001\",\"title\":\"down\"},\"org\":{\"name\":\"Bank\"},\"roles\":%s,\"vars\":%s,\"profile\":{\"first_report_due\":\"30m\",\"nfra-it-incident.first_report_due\":\"30m\",\"cac-cyber.first_report_due\":\"1h\"},"
+        "\"settings\":{\"utc_offset\":28800}}",
         r->mode, roles, vars));
 }
 
