@@ -219,7 +219,7 @@ static bool acceptable(mu_req *rq)
     const char *accept = mu_header(rq, "Accept");
 
     return rq->face != MU_FACE_JSON || (rq->route->flags & MU_R_DOWNLOAD) != 0 || mu_accepts(accept, "application/json")
-        || mu_accepts(accept, "application/problem+json");
+        || (strcasestr(accept, "application/problem+json") != NULL && mu_accepts(accept, "application/problem+json"));
 }
 
 static bool front_route(mu_req *rq)

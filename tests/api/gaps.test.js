@@ -292,9 +292,9 @@ test('every kind of problem has a page in both languages', async () => {
 
 test('a caller that takes no JSON hears so before anything is done', async () => {
   const ask = (accept, method = 'GET', target = '/incidents', body) => request(server, method, '/api/v1' + target, { headers: { Authorization: `Bearer ${commander.token}`, ...(accept === null ? {} : { Accept: accept }), ...(body ? { 'Content-Type': 'application/json' } : {}) }, body });
-  for (const accept of [null, '', '*/*', 'application/*', 'application/json', 'application/problem+json', 'text/html, application/json;q=0.1', 'text/html;q=0.9, */*;q=0.1', 'Application/JSON; charset=utf-8', 'application/json;q=1, text/*;q=0'])
+  for (const accept of [null, '', '*/*', 'application/*', 'application/json', 'application/problem+json', 'text/html, application/json;q=0.1', 'text/html;q=0.9, */*;q=0.1', 'Application/JSON; charset=utf-8', 'application/json;q=1, text/*;q=0', '*/*;q=0, application/json', 'application/json, */*;q=0'])
     assert.equal((await ask(accept)).status, 200, String(accept));
-  for (const accept of ['text/html', 'application/xml, text/*', 'application/json;q=0, application/problem+json;q=0', '*/*;q=0', 'application/*;q=0.0'])
+  for (const accept of ['text/html', 'application/xml, text/*', 'application/json;q=0, application/problem+json;q=0', '*/*;q=0', 'application/*;q=0.0', '*/*, application/json;q=0', 'application/json;q=0, application/*, */*'])
     assert.equal((await ask(accept)).status, 406, accept);
   const refused = await ask('text/html', 'POST', '/incidents', JSON.stringify({ title: 'never declared', severity: 'IV', services: ['mobile-banking'] }));
   assert.equal(refused.status, 406);
