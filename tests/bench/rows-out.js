@@ -225,7 +225,7 @@ async function livePages(port, request, count, child) {
 
 export async function P13(add) {
   const count = 5000, db = await quiet('bench_live');
-  const server = await b.muster('bench_live', { settings: { MUSTER_HTTP_CONNECTIONS: '8000' } });
+  const server = await b.muster('bench_live', { settings: { MUSTER_HTTP_CONNECTIONS: '12000' } });
   const { ref } = await db.one(`select ref from incident where kind = 'incident' order by ref desc limit 1`);
   const nchan = await b.nginx('nchan', `location = /sub { nchan_subscriber eventsource; nchan_channel_id one; nchan_subscriber_first_message newest; nchan_eventsource_ping_interval 0; }
     location = /pub { nchan_publisher; nchan_channel_id one; nchan_message_buffer_length 1; }`, { modules: ['ngx_nchan_module'] });

@@ -38,11 +38,13 @@ export const P5 = add => severities(add, 8, 0.4);
 // The statements of one completed step, as the database was given them, from its own log.
 function statements(log, from) {
   const list = [];
+  let wanted = false;                // the parameters of an execution follow it; those of a bind are the same ones
   for (const entry of readFileSync(log, 'utf8').slice(from).split(/\n(?=\d{4}-\d\d-\d\d )/)) {
     const sql = /LOG: {2}duration: [\d.]+ ms {2}execute [^:]*: ([\s\S]*?)(?:\n\d{4}-|\n*$)/.exec(entry);
     const detail = /DETAIL: {2}parameters: ([\s\S]*)$/.exec(entry);
-    if (sql) list.push({ sql: sql[1].replace(/\n\t/g, '\n').trim(), values: [] });
-    else if (detail && list.length) {
+    if (sql) { list.push({ sql: sql[1].replace(/\n\t/g, '\n').trim(), values: [] }); wanted = true; }
+    else if (detail && wanted) {
+      wanted = false;
       const values = [];
       for (const m of detail[1].replace(/\n\t/g, '\n').matchAll(/\$\d+ = (?:'((?:[^']|'')*)'|NULL)/g)) values.push(m[1] === undefined ? null : m[1].replaceAll("''", "'"));
       list.at(-1).values = values;
