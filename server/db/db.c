@@ -6,12 +6,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <jansson.h>
 #include "clock.h"
 #include "conf.h"
 #include "connect.h"
 #include "crypto.h"
 #include "failpoint.h"
+#include "fault.h"
 #include "log.h"
 #include "metrics.h"
 #include "words.h"
@@ -193,42 +193,6 @@ static PGresult *next_result(const mu_db *db, bool *lost)
 
 /* ---- errors ---- */
 
-/* The hint of a raised error is a flat JSON object of placeholders. */
-static const char *const *hint_args(mu_arena *arena, const char *hint)
-{
-    json_t *object = hint != NULL ? json_loads(hint, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    const char **args, *name;
-    json_t *value;
-    size_t n = 0;
-
-    if (!json_is_object(object)) {
-        json_decref(object);
-        return NULL;
-    }
-    args = mu_alloc(arena, (2 * json_object_size(object) + 1) * sizeof *args);
-    json_object_foreach(object, name, value) {
-        args[n++] = mu_strdup(arena, name);
-        args[n++] = json_is_string(value) ? mu_strdup(arena, json_string_value(value))
-                  : json_is_integer(value) ? mu_printf(arena, "%lld", (long long)json_integer_value(value))
-                  : json_is_boolean(value) ? (json_is_true(value) ? "true" : "false") : "";
-    }
-    json_decref(object);
-    return args;
-}
-
-static mu_err fail_with_args(mu_problem *problem, mu_err code, const char *pointer, const char *key, const char *hint)
-{
-    const unsigned before = problem->count;
-    const mu_err ret = mu_fail(problem, code, pointer, key, NULL);
-
-    if (problem->count > before) {
-        const char *const *args = hint_args(problem->arena, hint);
-        if (args != NULL)
-            problem->last->args = args;
-    }
-    return ret;
-}
-
 /* Records a server error. A violated constraint has words of its own when web/i18n knows "constraint.NAME". */
 static mu_err record(mu_tx *tx, const PGresult *result, const char *query)
 {
@@ -239,7 +203,7 @@ static mu_err record(mu_tx *tx, const PGresult *result, const char *query)
     state = state != NULL ? state : "?????";
     text = text != NULL ? text : PQresultErrorMessage(result);
     if (strncmp(state, "MU", 2) == 0)
-        return fail_with_args(tx->problem, code, PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL), text, PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
+        return mu_db_fault(tx->problem, code, PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL), text, PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
     if (strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && strstr(text, "cached plan") != NULL)) {
         tx->db->stale = true;
         code = MU_RETRY;
