@@ -13,18 +13,6 @@ complain(mu_expression_error *why, const mu_expression *e, const char *key, cons
 static bool number(mu_type_kind kind) { return kind == MU_T_INT || kind == MU_T_DECIMAL || kind == MU_T_ANY; }
 
 static bool
-in_values(const json_t *values, const char *text)
-{
-    size_t i;
-    json_t *value;
-
-    json_array_foreach(values, i, value)
-        if (json_is_string(value) && strcmp(json_string_value(value), text) == 0)
-            return true;
-    return false;
-}
-
-static bool
 wordlike(mu_type_kind kind)
 {
     return kind == MU_T_TEXT || kind == MU_T_ENUM || kind == MU_T_USER;
@@ -49,7 +37,7 @@ literal_fits(const mu_expression *e, const mu_type *type, mu_expression_error *w
 {
     if (type->kind != MU_T_ENUM || type->values == NULL)
         return true;
-    if (e->op == MU_OP_LITERAL && e->literal.kind == MU_T_TEXT && !in_values(type->values, e->literal.text))
+    if (e->op == MU_OP_LITERAL && e->literal.kind == MU_T_TEXT && !mu_word_among(type->values, e->literal.text))
         return complain(why, e, "error.expression.enum", e->literal.text);
     for (size_t i = 0; i < e->count; i++)
         if (!literal_fits(e->items[i], type, why))

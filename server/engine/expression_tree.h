@@ -22,4 +22,7 @@ struct mu_expression {
     size_t      count;
 };
 
+/* Is `text` one of a list of texts? */
+bool mu_word_among(const json_t *values, const char *text);
+
 #endif

@@ -83,8 +83,8 @@ list_from_json(mu_arena *arena, const json_t *json, const mu_type *type, mu_valu
     return true;
 }
 
-static bool
-in_values(const json_t *values, const char *text)
+bool
+mu_word_among(const json_t *values, const char *text)
 {
     size_t i;
     json_t *value;
@@ -119,7 +119,7 @@ mu_value_from_json(mu_arena *arena, const json_t *json, const mu_type *type, mu_
         return text != NULL;
     case MU_T_ENUM:
         ret->text = text == NULL ? NULL : mu_strdup(arena, text);
-        return text != NULL && (type->values == NULL || in_values(type->values, text));
+        return text != NULL && (type->values == NULL || mu_word_among(type->values, text));
     case MU_T_DURATION:
         return text != NULL && duration_parse(text, &ret->number);
     case MU_T_DATETIME:
