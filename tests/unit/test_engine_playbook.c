@@ -63,6 +63,7 @@ static const bad cases[] = {
 };
 
 static const bad warnings[] = {
+    { "V19", "finding.V19.literal", 0, 0, HEAD "steps:\n  - {report: r, role: a, profile: p, deadline: {after: 5m}}\n" },
     { "V13", "finding.V13.maybe_too_few", 0, 0, "format: muster/1\nid: t\ntitle: {zh: 测, en: T}\nroles: {a: {zh: 甲, en: A, min: 1}}\nsteps:\n  - {approve: p, by: {role: a, count: 2}}\n" },
     { "V16", "finding.V16.no_deadline", 0, 0, HEAD "steps:\n  - {task: t, role: a, critical: true}\n" },
     { "V18", "finding.V18.longer", 0, 0, HEAD "plan: {rto: 10m}\nsteps:\n  - {task: t, role: a, deadline: {after: 11m}}\n" },
