@@ -35,11 +35,8 @@ static bool only_reads(const mu_req *rq)
     return mu_same(rq->me_roles, "[]") || mu_same(rq->me_roles, "[\"viewer\"]");
 }
 
-/* Takes over who it is, and refuses whom the row does not admit. */
-static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
+static void know(mu_req *rq, const mu_rows *rows)
 {
-    const mu_rows *rows = mu_tx_rows(tx, index);
-
     rq->me = mu_col(rows, "person");
     rq->me_name = mu_col(rows, "name");
     rq->site = mu_col(rows, "site");
@@ -47,6 +44,19 @@ static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
     rq->me_roles = mu_col(rows, "roles");
     rq->session = mu_col(rows, "session");
     rq->must_change = !rq->bearer && mu_same(mu_col(rows, "must_change"), "t");   /* a token is not the password's business */
+}
+
+/* After a read that failed: the page that says so still knows who reads it, when the session itself was answered. */
+static void know_again(mu_req *rq, const mu_rows *rows)
+{
+    if (rows != NULL && mu_rows_count(rows) == 1)
+        know(rq, rows);
+}
+
+/* Takes over who it is, and refuses whom the row does not admit. */
+static mu_err take_session(mu_req *rq, const mu_tx *tx, int index)
+{
+    know(rq, mu_tx_rows(tx, index));
     if (rq->route != NULL && rq->route->role == MU_ROLE_PUBLIC && !(rq->must_change && mu_same(rq->route->path, "/")))
         return MU_OK;
     if (rq->me == NULL)
@@ -134,7 +144,11 @@ static mu_err run_read(mu_req *rq)
     TRY(mu_tx_begin(rq->db, rq->arena, &rq->problem, &rq->tx));
     session = queue_session(rq, rq->tx, rq->route->role);
     query = mu_tx_queue(rq->tx, rq->route->sql, mu_bind(rq, rq->route->sql));
-    TRY(mu_commit(rq->tx));
+    const mu_err err = mu_commit(rq->tx);
+    if (err != MU_OK) {
+        know_again(rq, mu_tx_rows(rq->tx, session));
+        return err;
+    }
     TRY(take_session(rq, rq->tx, session));
     return mu_reply_rows(rq, NULL, mu_tx_rows(rq->tx, query));
 }

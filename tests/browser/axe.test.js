@@ -22,6 +22,7 @@ async function look(language, size) {
         await seat.page.emulateMedia({ colorScheme: 'light' });
         await seat.go(path, status);
         assert.equal(await seat.page.evaluate(() => document.documentElement.lang), language === 'zh' ? 'zh-CN' : 'en', what);
+        if (who && name !== 'report-document') assert.equal(await seat.page.locator('nav.side').count(), 1, `${what}: the page knows who reads it`);
         await fits(seat.page, what);
         await spoken(seat.page, what);
         for (const found of await violations(seat.page)) bad.push(`${what} light: ${found}`);
