@@ -3,7 +3,10 @@
 set client_min_messages = warning;
 create extension if not exists dblink;
 select plan(27);
+-- a sender that waited for another would wait for ever here
+set statement_timeout = '20s';
 select is(dblink_connect('two', format('host=%s dbname=%s user=postgres', split_part(current_setting('unix_socket_directories'), ',', 1), current_database())), 'OK', 'a second session');
+select dblink_exec('two', 'set lock_timeout = ''5s''');
 
 create function put(n int, key text, effect text default 'idempotent') returns void language sql as $$
   insert into outbox(kind, channel, address, audience, drill_safe, delivery, effect, idem_key, payload, not_before, created_at)
