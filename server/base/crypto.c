@@ -96,6 +96,14 @@ char *mu_sha256_hex(mu_arena *arena, const void *bytes, size_t n)
     return mu_hex(arena, hash, sizeof hash);
 }
 
+char *mu_digest_hex(mu_arena *arena, const void *bytes, size_t n)
+{
+    uint8_t sum[16];
+
+    crypto_generichash(sum, sizeof sum, bytes, n, NULL, 0);
+    return mu_hex(arena, sum, sizeof sum);
+}
+
 void mu_hmac_sha256(const void *key, size_t key_n, const void *bytes, size_t n, uint8_t ret[32])
 {
     crypto_auth_hmacsha256_state state;

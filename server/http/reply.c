@@ -79,7 +79,7 @@ static char *page_etag(mu_req *rq, const char *text, size_t n)
         for (char *at = copy; width > 0 && (at = memmem(at, n - (size_t)(at - copy), fresh[i], width)) != NULL; at += width)
             memset(at, '-', width);
     }
-    return mu_printf(rq->arena, "\"%.32s\"", mu_sha256_hex(rq->arena, copy, n));
+    return mu_printf(rq->arena, "\"%s\"", mu_digest_hex(rq->arena, copy, n));
 }
 
 /* ---- models ---- */
