@@ -11,7 +11,7 @@
 #include "str.h"
 
 #define CONNECT_MS     10000L
-#define CONNECTIONS_PER_HOST 16L
+#define CONNECTIONS_PER_HOST 8L       /* of one mu_fetch; there are two senders */
 #define RETRY_AFTER_MAX (24 * 3600)
 
 typedef struct call {

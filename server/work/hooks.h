@@ -15,7 +15,7 @@ char *mu_hook_signature(mu_arena *arena, const char *secrets, const char *id, in
  * included, another try. Pure. */
 mu_out_outcome mu_hook_outcome(const mu_fetch_answer *answer, bool *ret_gone);
 
-/* The loop of the hook thread: returns when the bell stops and nothing is under way. *waker is the loop's mu_fetch while it runs
+/* The loop of a hook thread: returns when the bell stops and nothing is under way. *waker is the loop's mu_fetch while it runs
  * (for mu_fetch_wake), NULL before and after. */
 void mu_hooks_loop(const mu_outbox *outbox, const mu_fetch_policy *policy, mu_bell *bell, int poll_ms, _Atomic(mu_fetch *) *waker);
 

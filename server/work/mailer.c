@@ -214,6 +214,7 @@ typedef struct {
     mu_mail_server   server;
     bool             have_server;
     const char      *from;
+    int              sessions;
 } sender;
 
 static const char *
@@ -252,6 +253,7 @@ read_server(sender *s, mu_arena *arena)
     mu_tx *tx;
 
     s->have_server = mu_mail_server_load(arena, &problem, &s->server) == MU_OK;
+    s->server.sessions = s->sessions;
     s->from = mu_conf_text(MU_CONF_SMTP_FROM);
     if (mu_tx_begin(s->outbox->db, arena, &problem, &tx) == MU_OK) {
         int index = mu_tx_queue(tx, Q_setting_mail, NO_ARGS);
@@ -329,7 +331,7 @@ static size_t
 turn(sender *s, mu_bell *bell)
 {
     mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(1u << 30);
-    int wave = (int)mu_conf_int(MU_CONF_SMTP_SESSIONS) * MU_MAIL_PER_SESSION;
+    int wave = s->sessions * MU_MAIL_PER_SESSION;
     mu_out_row *rows = NULL;
     size_t count = 0;
 
@@ -350,10 +352,10 @@ turn(sender *s, mu_bell *bell)
 }
 
 void
-mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms)
+mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int sessions)
 {
     mu_mailer *mailer = mu_mailer_new();
-    sender s = { .outbox = outbox, .mailer = mailer };
+    sender s = { .outbox = outbox, .mailer = mailer, .sessions = sessions };
     uint64_t seen = 0;
 
     while (!mu_bell_stopped(bell))

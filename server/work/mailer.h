@@ -17,8 +17,9 @@ void       mu_mailer_free(mu_mailer *mailer);     /* NULL is allowed */
 mu_err mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row, const char *from, mu_problem *problem,
                        mu_mail *ret) MU_MUST;
 
-/* The loop of the mail thread. The mail server is read again for every batch, from the settings in the database and, where they say
- * nothing, from the configuration; returns when the bell stops and the batch under way has ended. */
-void mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms);
+/* The loop of a mail thread. The mail server is read again for every batch, from the settings in the database and, where they say
+ * nothing, from the configuration; returns when the bell stops and the batch under way has ended. `sessions` = how many of the
+ * configured ones are this thread's, from 1. */
+void mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int sessions);
 
 #endif

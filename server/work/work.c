@@ -21,6 +21,7 @@
 #include "timers.h"
 
 #define LATE 300 /* seconds after which something undelivered is worth an alarm */
+#define SENDERS 2 /* threads of each kind of sender: one asks the database while the other is on the wire */
 
 /* Everything the threads share is set before the first one starts and read only afterwards, but for the bell and the waker. */
 typedef struct {
@@ -29,15 +30,40 @@ typedef struct {
     char        node[96];
     int         lease, poll_ms;
     mu_fetch_policy policy;
-    _Atomic(mu_fetch *) waker;
+    _Atomic(mu_fetch *) wakers[SENDERS];
 } shared;
 
-typedef struct { shared *all; void (*loop)(shared *all, const mu_outbox *outbox); const char *name; pthread_t thread; bool runs; } worker;
+typedef struct { shared *all; void (*loop)(shared *all, const mu_outbox *outbox, int nth); const char *name; int nth; pthread_t thread; bool runs; } worker;
 
-static void hooks(shared *all, const mu_outbox *outbox) { mu_hooks_loop(outbox, &all->policy, &all->bell, all->poll_ms, &all->waker); }
-static void mails(shared *all, const mu_outbox *outbox) { mu_mailer_loop(outbox, &all->bell, all->poll_ms); }
-static void timers(shared *all, const mu_outbox *outbox) { mu_timers_loop(outbox, &all->bell, all->poll_ms, LATE); }
-static void documents(shared *all, const mu_outbox *outbox) { mu_documents_loop(outbox, &all->bell, all->poll_ms); }
+static void
+hooks(shared *all, const mu_outbox *outbox, int nth)
+{
+    mu_hooks_loop(outbox, &all->policy, &all->bell, all->poll_ms, &all->wakers[nth]);
+}
+
+/* The sessions are shared out; with a single one, the first thread has it and the other has nothing to do. */
+static void
+mails(shared *all, const mu_outbox *outbox, int nth)
+{
+    const int sessions = ((int)mu_conf_int(MU_CONF_SMTP_SESSIONS) + SENDERS - 1 - nth) / SENDERS;
+
+    if (sessions > 0)
+        mu_mailer_loop(outbox, &all->bell, all->poll_ms, sessions);
+}
+
+static void
+timers(shared *all, const mu_outbox *outbox, int nth)
+{
+    (void)nth;
+    mu_timers_loop(outbox, &all->bell, all->poll_ms, LATE);
+}
+
+static void
+documents(shared *all, const mu_outbox *outbox, int nth)
+{
+    (void)nth;
+    mu_documents_loop(outbox, &all->bell, all->poll_ms);
+}
 
 /* One thread: one connection, one loop. */
 static void *
@@ -48,7 +74,7 @@ run_worker(void *closure)
 
     snprintf(name, sizeof name, "muster work %s", w->name);
     mu_outbox outbox = { .db = mu_db_new(w->all->url, name), .node = w->all->node, .base = w->all->base, .lease = w->all->lease };
-    w->loop(w->all, &outbox);
+    w->loop(w->all, &outbox, w->nth);
     mu_db_close(outbox.db);
     return NULL;
 }
@@ -57,12 +83,14 @@ static void
 on_hint(void *closure, const char *payload)
 {
     shared *all = closure;
-    mu_fetch *fetch = atomic_load(&all->waker);
 
     (void)payload; /* a hint says "look", the tables say what */
     mu_bell_ring(&all->bell);
-    if (fetch != NULL)
-        mu_fetch_wake(fetch);
+    for (int i = 0; i < SENDERS; i++) {
+        mu_fetch *fetch = atomic_load(&all->wakers[i]);
+        if (fetch != NULL)
+            mu_fetch_wake(fetch);
+    }
 }
 
 /* Links in mails need an address people can reach; without one they lead to this machine. */
@@ -97,7 +125,8 @@ prepare(shared *all, mu_arena *arena, mu_problem *problem)
     /* A lease outlives the longest thing that is done under it. */
     all->lease = longer(mu_conf_int(MU_CONF_WORK_LEASE), 30 + longer(mu_conf_int(MU_CONF_SMTP_TIMEOUT), 3 * mu_conf_int(MU_CONF_HOOKS_TIMEOUT)));
     all->poll_ms = mu_conf_int(MU_CONF_WORK_POLL) > 0 ? (int)mu_conf_int(MU_CONF_WORK_POLL) * 1000 : 50;
-    atomic_init(&all->waker, NULL);
+    for (int i = 0; i < SENDERS; i++)
+        atomic_init(&all->wakers[i], NULL);
     mu_bell_make(&all->bell);
     return mu_fetch_policy_load(arena, problem, &all->policy);
 }
@@ -121,8 +150,8 @@ mu_work_run(void)
     mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(0);
     mu_problem problem = { .arena = arena };
     shared *all = mu_alloc(arena, sizeof *all);
-    worker workers[] = { { .loop = hooks, .name = "hooks" }, { .loop = mails, .name = "mail" }, { .loop = timers, .name = "timers" },
-                         { .loop = documents, .name = "documents" } };
+    worker workers[] = { { .loop = hooks, .name = "hooks" }, { .loop = hooks, .name = "hooks", .nth = 1 }, { .loop = mails, .name = "mail" },
+                         { .loop = mails, .name = "mail", .nth = 1 }, { .loop = timers, .name = "timers" }, { .loop = documents, .name = "documents" } };
     sigset_t set;
     bool good = true;
 
