@@ -118,45 +118,47 @@ create or replace function playbook_choices() returns jsonb language sql stable 
 $$;
 
 -- Rows of a list, in the order given: one statement for all of them, since a function called for every row costs more than the row.
-create or replace function incident_rows(list incident[]) returns json language plpgsql stable set plan_cache_mode to force_generic_plan as $$
+drop function if exists incident_rows(incident[]);
+create or replace function incident_rows(list uuid[]) returns json language plpgsql stable set plan_cache_mode to force_generic_plan as $$
 declare v_now timestamptz := app_now();
 begin
-  return (with people as materialized (
-    select p.id, json_build_object('id', p.id, 'login', p.login, 'name', p.name) as person from person p where p.id in (select l.commander_id from unnest(list) l))
+  return (with rows as materialized (select l.ordinality as n, i.* from unnest(list) with ordinality l(id, ordinality) join incident i on i.id = l.id),
+  people as materialized (
+    select p.id, json_build_object('id', p.id, 'login', p.login, 'name', p.name) as person from person p where p.id in (select r.commander_id from rows r))
   select coalesce(json_agg(row_to_json(r)), '[]') from (
     select i.ref, i.kind, i.kind = 'drill' as drill, i.title, i.severity, i.state, iso(i.occurred_at) as occurred_at, iso(i.declared_at) as declared_at,
       iso(i.resolved_at) as resolved_at, floor(extract(epoch from coalesce(i.resolved_at, v_now) - i.occurred_at))::bigint as lasted_seconds, i.resolved_at is not null as over,
       p.person as commander, coalesce(s.services, '[]') as services, iso(c.due_at) as next_update_at, c.due_at < v_now as next_update_late
-    from unnest(list) with ordinality i
+    from rows i
     left join people p on p.id = i.commander_id
     left join incident_clock c on c.incident_id = i.id and c.kind = 'next_update' and c.stopped_at is null
     left join lateral (select json_agg(json_build_object('slug', v.slug, 'name', v.name, 'impact', x.impact) order by x.since, v.slug) as services
-      from incident_service x join service v on v.id = x.service_id where x.incident_id = i.id) s on true order by i.ordinality) r);
+      from incident_service x join service v on v.id = x.service_id where x.incident_id = i.id) s on true order by i.n) r);
 end $$;
 
 create or replace function incident_row(i incident) returns jsonb language sql stable as $$
-  select jsonb_strip_nulls(incident_rows(array[i])::jsonb -> 0)
+  select jsonb_strip_nulls(incident_rows(array[i.id])::jsonb -> 0)
 $$;
 
 -- Up to p_most incidents, newest first, that come after a place in that order. Planned anew each time, for the filters that are given.
-create or replace function incident_page(p_kind text, p_state text, p_severity text, p_ids uuid[], p_q text, p_at timestamptz, p_id uuid, p_most int)
-returns incident[] language plpgsql stable set plan_cache_mode to force_custom_plan as $$
+drop function if exists incident_page(text, text, text, uuid[], text, timestamptz, uuid, int);
+create function incident_page(p_kind text, p_state text, p_severity text, p_ids uuid[], p_q text, p_at timestamptz, p_id uuid, p_most int)
+returns uuid[] language plpgsql stable set plan_cache_mode to force_custom_plan as $$
 declare v_grams text[] := search_grams(p_q);
 begin
-  return (select array_agg(x::incident order by x.declared_at desc, x.id desc) from (
-    select i.* from incident i
+  return array(select i.id from incident i
     where (p_kind is null or i.kind = p_kind) and (p_severity is null or i.severity = p_severity)
       and (p_state is null or i.state = p_state or p_state = 'active' and i.state <> 'closed')
       and (p_ids is null or i.id = any(p_ids))
       and (p_q is null or found_in(p_q, i.title || ' ' || i.ref) and (length(p_q) = 1 or search_grams(i.title || ' ' || i.ref) @> v_grams))
       and (p_at is null or (i.declared_at, i.id) < (p_at, p_id))
-    order by i.declared_at desc, i.id desc limit p_most) x);
+    order by i.declared_at desc, i.id desc limit p_most);
 end $$;
 
 -- Incidents, newest first; cursor = "declared_at|id" of the last row shown.
 create or replace function incident_list(p_kind text, p_state text, p_severity text, p_service text, p_q text, p_cursor text, p_limit int)
 returns table(body text, next text) language plpgsql stable as $$
-declare v_rows incident[]; v_most int := least(coalesce(p_limit, 50), 200); v_at timestamptz; v_id uuid; v_next text; v_ids uuid[];
+declare v_page uuid[]; v_most int := least(coalesce(p_limit, 50), 200); v_at timestamptz; v_id uuid; v_next text; v_ids uuid[];
 begin
   if p_cursor is not null then
     begin v_at := split_part(p_cursor, '|', 1)::timestamptz; v_id := split_part(p_cursor, '|', 2)::uuid;
@@ -165,13 +167,13 @@ begin
   if p_service is not null then
     v_ids := array(select x.incident_id from incident_service x join service s on s.id = x.service_id where s.slug = p_service);
   end if;
-  v_rows := incident_page(p_kind, p_state, p_severity, v_ids, nullif(btrim(p_q), ''), v_at, v_id, v_most + 1);
-  if array_length(v_rows, 1) > v_most then
-    v_next := v_rows[v_most].declared_at || '|' || v_rows[v_most].id;
-    v_rows := v_rows[1:v_most];
+  v_page := incident_page(p_kind, p_state, p_severity, v_ids, nullif(btrim(p_q), ''), v_at, v_id, v_most + 1);
+  if cardinality(v_page) > v_most then
+    v_next := (select i.declared_at || '|' || i.id from incident i where i.id = v_page[v_most]);
+    v_page := v_page[1:v_most];
   end if;
-  return query select json_build_object('incidents', incident_rows(v_rows),
-    'empty', v_rows is null, 'more', v_next is not null, 'now', iso(app_now()),
+  return query select json_build_object('incidents', incident_rows(v_page),
+    'empty', v_page = '{}', 'more', v_next is not null, 'now', iso(app_now()),
     'filter', jsonb_strip_nulls(jsonb_build_object('kind', p_kind, 'state', p_state, 'severity', p_severity, 'service', p_service, 'q', p_q,
       'is_kind', case when p_kind is not null then jsonb_build_object(p_kind, true) end, 'is_state', case when p_state is not null then jsonb_build_object(p_state, true) end)),
     'filtered', coalesce(p_kind, p_state, p_severity, p_service, p_q) is not null,
