@@ -194,7 +194,7 @@ function mailByHand(port, bytes) {
 const p99 = list => [...list].sort((x, y) => x - y)[Math.ceil(list.length * 0.99) - 1];
 
 export async function P12(add) {
-  const sink = await mailReceiver(), db = await quiet('bench_mail'), each = 100;
+  const sink = await mailReceiver(), db = await quiet('bench_mail'), each = 60;
   await db.query(`update endpoint set disabled_at = null where kind = 'email' and person_id = (select id from person where login = 'wang.min')`);
   await db.query('create table bench_commit(n int)');
   const server = await b.muster('bench_mail', { withWork: true, settings: MAIL(sink.port) });
@@ -202,7 +202,7 @@ export async function P12(add) {
   const many = async act => { const list = []; for (let n = 0; n < each; n++) { list.push(await sample(act)); await empty(db); } return p99(list); };
   let number = 0;
   try {
-    await turns(add('declare → first mail accepted, p99 of 100, idle', 'one commit and one SMTP transaction, p99', 5, 'ms', 'less'),
+    await turns(add('declare → first mail accepted, p99 of 60, idle', 'one commit and one SMTP transaction, p99', 5, 'ms', 'less'),
       () => many(async () => { await db.query('insert into bench_commit values (1)'); await mailByHand(sink.port, 6000); }),
       () => many(() => b.call(server, 'POST', '/api/v1/incidents', { title: `Sign-in fails ${number++}`, severity: 'II', playbook: 'none' })));
   } finally { await server.stop(); sink.close(); await db.end(); }

@@ -100,5 +100,5 @@ export async function P14(add) {
       async () => { const begin = performance.now(); for (let n = 0; n < perRound; n++) await act(server, ours[ourAt++]); return (performance.now() - begin) / perRound; });
     const ended = (await db.one(`select count(distinct status || ':' || seq)::int n from run where id = any($1)`, [runs.map(r => r.run)])).n;
     if (ended !== 1) throw new Error('the runs of pgbench and ours did not end alike');
-  } finally { await server.stop(); await db.query('drop table bench_step'); await db.end(); }
+  } finally { await server.stop(); await db.query('drop table bench_step'); await db.query(`update incident set declared_at = declared_at - interval '6 years' where title like 'P14 %'`); await db.end(); }   // out of the way of P7
 }
