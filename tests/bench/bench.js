@@ -18,6 +18,7 @@ for (let n = 0; n < words.length; n++) {
   else if (names.includes(words[n].toUpperCase())) b.options.rows.push(words[n].toUpperCase());
   else { b.say(`unknown: ${words[n]}`); process.exit(2); }
 }
+if (b.options.save && b.options.rows.length) { b.say('--save keeps a whole table: name no rows with it'); process.exit(2); }
 if (!(b.options.rounds >= 1) || !(b.options.seconds >= 1)) { b.say('--rounds and --seconds want numbers from 1'); process.exit(2); }
 
 const short = n => (n >= 1000 ? Math.round(n).toString() : n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
