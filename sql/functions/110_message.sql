@@ -68,7 +68,7 @@ $$;
 -- Nothing of a drill leaves for an endpoint that is not drill-safe: its row says `simulate`. Whoever could not be reached is named
 -- in data.unreachable of the message.
 create or replace function message_send(incident uuid, purpose text, subject jsonb, words jsonb, data jsonb, recipients jsonb,
-  opts jsonb default '{}') returns uuid language plpgsql as $$
+  opts jsonb default '{}') returns uuid language plpgsql set plan_cache_mode to force_generic_plan as $$
 declare
   i incident%rowtype;
   o jsonb := coalesce(opts, '{}');
