@@ -5,12 +5,13 @@
 #include "base.h"
 #include "db.h"
 
-#define MU_OUTBOX_ATTEMPTS 10
+#define MU_OUTBOX_ATTEMPTS 10           /* tries before a row is given up */
+#define MU_OUTBOX_LOSSES   50           /* senders that may die with a row in their hands before it is held to be the cause */
 
 /* A claimed row. Texts are borrowed from the arena of the claim; NULL where SQL has NULL. */
 typedef struct {
     int64_t     id, token;
-    int         attempt;                 /* 1 = first try since the row was made or replayed */
+    int         attempt;                 /* 1 = first try since the row was made or replayed, not counting lost senders */
     const char *kind;                    /* incident, drill, rehearsal, system */
     const char *delivery;                /* send, simulate */
     const char *audience;                /* internal, customer, regulator */

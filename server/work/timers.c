@@ -150,7 +150,7 @@ sweep(const mu_outbox *outbox, mu_arena *arena)
 {
     const mu_rows *due = simple(outbox->db, arena, Q_outbox_effects_due, ARGS("100"), "effects");
 
-    simple(outbox->db, arena, Q_outbox_rescue, ARGS(mu_printf(arena, "%d", MU_OUTBOX_ATTEMPTS)), "rescue");
+    simple(outbox->db, arena, Q_outbox_rescue, ARGS(mu_printf(arena, "%d", MU_OUTBOX_LOSSES)), "rescue");
     for (int i = 0; due != NULL && i < mu_rows_count(due); i++) {
         mu_mark mark = mu_arena_mark(arena);
         mu_err err = mu_outbox_answer(outbox->db, arena, mu_cell(due, i, 0), mu_cell(due, i, 1), mu_cell(due, i, 2));

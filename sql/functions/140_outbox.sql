@@ -117,13 +117,16 @@ create function outbox_settle(results jsonb) returns table(run uuid, path text, 
 $$;
 
 -- Claims whose sender was lost. Idempotent ones go again; a `once` effect that had started becomes unknown: a person says whether
--- it was sent. Gives how many.
-create or replace function outbox_rescue(attempts int) returns int language sql as $$
+-- it was sent. A lost sender says nothing about the receiver, so its try does not count for giving up; only a row that has seen
+-- `losses` senders die is given up, for it may be what kills them. Gives how many.
+drop function if exists outbox_rescue(int);
+create function outbox_rescue(losses int) returns int language sql as $$
   with lost as (
-    select o.id, case when o.effect = 'once' and o.started_at is not null then 'unknown' when o.attempt - o.round_from >= attempts then 'dead' else 'pending' end as state
+    select o.id, case when o.effect = 'once' and o.started_at is not null then 'unknown'
+      when (select count(*) from delivery d where d.outbox_id = o.id and d.detail = 'sender lost') >= losses - 1 then 'dead' else 'pending' end as state
     from outbox o where o.state = 'claimed' and o.lease_until < clock_timestamp() limit 1000 for update skip locked),
   freed as (
-    update outbox o set state = lost.state, lease_until = null, claimed_by = null, claim_token = o.claim_token + 1,
+    update outbox o set state = lost.state, lease_until = null, claimed_by = null, claim_token = o.claim_token + 1, round_from = o.round_from + 1,
       not_before = app_now(), done_at = case when lost.state = 'pending' then null else app_now() end, last_error = 'sender lost'
     from lost where o.id = lost.id returning o.id, o.attempt, o.state),
   logged as (

@@ -9,7 +9,7 @@ select outbox_start as id from outbox_start($1::jsonb);
 -- name: outbox_settle(results jsonb) -> many
 select run, path, occ from outbox_settle($1::jsonb);
 
--- name: outbox_rescue(attempts int) -> one
+-- name: outbox_rescue(losses int) -> one
 select outbox_rescue($1::int) as rescued;
 
 -- name: outbox_effects_due(most int) -> many

@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { muster, session, until } from '../lib/muster.js';
 import { hookServer, mailServer } from '../lib/receivers.js';
-import { cast, channels, lapse, play, sound } from '../lib/story.js';
+import { cast, channels, lapse, play, sessions, sound } from '../lib/story.js';
 
 let first, second, mail, hook, story, turn = 0;
 before(async () => {
@@ -77,7 +77,7 @@ test('one node dies in the middle: the other goes on, nothing is lost, repeats k
   const end = await play(second, { commander: careful(calls), second: careful(story.second), log: {} }, { title: 'Second story', notes: 4, around: async run => {
     const pending = run();
     pending.catch(() => {});
-    if (++action === 12) { dead = true; await first.kill(); await lapse(first.db); }
+    if (++action === 12) { dead = true; const both = await sessions(first.db); await first.kill(); await lapse(first.db, both / 2); }
     return pending;
   } });
   assert.equal(end.status, 'succeeded');

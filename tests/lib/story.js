@@ -127,7 +127,9 @@ export async function sound(server, { ref, run }, got = {}) {
   const { db } = server;
   await until('the outbox to empty', async () => {
     await db.query(`update outbox set not_before = app_now() where state = 'pending' and not_before > app_now()`);   // a retry's back-off is not waited for
-    return (await db.one(`select count(*)::int n from outbox where state in ('pending','claimed')`)).n === 0;
+    const left = await db.query(`select id, state, channel, attempt, claimed_by, lease_until, last_error from outbox where state in ('pending','claimed') limit 5`);
+    if (left.length) throw new Error(JSON.stringify(left));
+    return true;
   }, 90);
   const [mails, calls] = [got.mails, got.calls].map(list => typeof list === 'function' ? list() : list);
   const bad = await db.query(`select id, state, address, last_error from outbox where state in ('dead','unknown') and incident_id = (select id from incident where ref = $1)`, [ref]);
@@ -153,8 +155,13 @@ export async function sound(server, { ref, run }, got = {}) {
   return rows.filter(r => r.mine).map(r => `${r.channel} ${r.purpose} ${r.path || '-'} ${r.address}`).sort();
 }
 
-// The leases of a sender that was killed run out now: a lease measures real time and outlives a minute.
-export const lapse = db => db.query(`update outbox set lease_until = clock_timestamp() - interval '1 second' where state = 'claimed'`);
+// The leases of senders that were killed run out now: a lease measures real time and outlives a minute. The database still does what
+// a dead sender had asked for, so its sessions end first; `living` sessions belong to senders that go on.
+export const sessions = async db => (await db.one(`select count(*)::int n from pg_stat_activity where datname = current_database() and application_name like 'muster work%'`)).n;
+export async function lapse(db, living = 0) {
+  await until('the sessions of the dead to end', async () => await sessions(db) <= living);
+  await db.query(`update outbox set lease_until = clock_timestamp() - interval '1 second' where state = 'claimed'`);
+}
 
 export const channels = (mail, port) => ({
   MUSTER_SMTP_HOST: '127.0.0.1', MUSTER_SMTP_PORT: String(port || mail.port), MUSTER_SMTP_SECURITY: 'none', MUSTER_SMTP_FROM: 'muster@haidong.example',
