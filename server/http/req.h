@@ -188,7 +188,7 @@ void mu_out_field(mu_req *rq, const char *name, const char *value);
 void mu_out_text(mu_req *rq, int status, const char *text);
 void mu_out_redirect(mu_req *rq, int status, const char *location);
 enum MHD_Result mu_send(mu_req *rq);                         /* HTTP thread: queues rq->out */
-typedef enum { MU_HEAD_PAGE, MU_HEAD_STATUS, MU_HEAD_DATA, MU_HEAD_OPEN, MU_HEAD_STATIC } mu_head_kind;
+typedef enum { MU_HEAD_PAGE, MU_HEAD_STATUS, MU_HEAD_DATA, MU_HEAD_OPEN, MU_HEAD_STATIC, MU_HEAD_STREAM } mu_head_kind;
 void mu_head_fields(struct MHD_Response *response, mu_head_kind kind);   /* security headers, in one place */
 bool mu_etag_matches(const char *if_none_match, const char *etag);
 

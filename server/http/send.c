@@ -31,10 +31,13 @@ void mu_head_fields(struct MHD_Response *response, mu_head_kind kind)
     case MU_HEAD_DATA:
     case MU_HEAD_OPEN:
     case MU_HEAD_STATIC: break;
+    case MU_HEAD_STREAM: policy = NULL; break;   /* never shown as a document, and kept in memory as long as the stream */
     }
-    add(response, "Content-Security-Policy", policy);
     add(response, "X-Content-Type-Options", "nosniff");
-    add(response, "Referrer-Policy", "same-origin");
+    if (policy != NULL) {
+        add(response, "Content-Security-Policy", policy);
+        add(response, "Referrer-Policy", "same-origin");
+    }
     if (mu_auth_secure())
         add(response, "Strict-Transport-Security", "max-age=31536000");
     if (kind == MU_HEAD_OPEN)

@@ -17,6 +17,7 @@
 #define BEAT_MS       15000         /* a comment now and then is how a vanished client is noticed */
 #define LIFE_MS       (30 * 60000)  /* then the browser comes back and who it is is checked anew */
 #define KEPT          512           /* events kept for those that come back */
+#define CHUNK_BYTES   128           /* kept for each stream; events go out through the memory of the connection */
 #define EVENT_BYTES   512
 #define ECHOES        16
 #define ECHO_MS       2000
@@ -260,12 +261,12 @@ static void gone(void *closure)
 
 enum MHD_Result mu_sse_send(mu_req *rq)
 {
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 512, read_some, rq->stream, gone);
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CHUNK_BYTES, read_some, rq->stream, gone);
     enum MHD_Result queued;
 
     if (response == NULL)
         return MHD_NO;
-    mu_head_fields(response, MU_HEAD_DATA);
+    mu_head_fields(response, MU_HEAD_STREAM);
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");

@@ -63,6 +63,11 @@ test('HEAD answers wherever GET does, without a body', async () => {
   assert.equal(answer.status, 200);
   assert.equal(await answer.text(), '');
 });
+test('six kilobytes of header lines are read, twice as many refused', async () => {
+  const lines = bytes => Array.from({ length: 20 }, (_, n) => `X-Line-${n}: ${'a'.repeat(bytes / 20)}\r\n`).join('');
+  assert.equal((await raw(get('/healthz', lines(6000)))).status, 200);
+  assert.equal((await raw(get('/healthz', lines(12000)))).status, 431);
+});
 test('slow headers are cut at the deadline', async () => {
   const answer = await raw(get('/healthz', 'X-Slow: ' + 'a'.repeat(200) + '\r\n'), { drip: 100, ms: 8000 });
   assert.ok(answer.closed && answer.ms < 6000, `closed after ${answer.ms} ms`);
