@@ -75,6 +75,7 @@ mu_find(mu_reader *r, const char *rule, const char *what, mu_finding_level level
         .at = place(r->arena, r->marks, pointer), .message = message, .args = args,
         .hint = mu_printf(r->arena, "finding.%s.hint", rule) };
     memcpy(made->rule, rule, 3);
+    made->waive = level == MU_FINDING_WARNING ? 1 : strcmp(rule, "V32") == 0 ? 2 : 0;
     *(all->last == NULL ? &all->first : &all->last->next) = made;
     all->last = made;
     all->kept++;
@@ -104,9 +105,10 @@ mu_findings_json(const mu_findings *findings)
     qsort(sorted, n, sizeof *sorted, by_line);
     for (size_t i = 0; i < n; i++) {
         const mu_finding *f = sorted[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:O, s:s}", "id", f->rule,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:O, s:s, s:i}", "id", f->rule,
             "level", f->level == MU_FINDING_ERROR ? "error" : "warning", "path", f->path, "pointer", f->pointer,
-            "line", (int)f->at.line, "column", (int)f->at.column, "message", f->message, "args", f->args, "hint", f->hint));
+            "line", (int)f->at.line, "column", (int)f->at.column, "message", f->message, "args", f->args, "hint", f->hint,
+            "waive", (int)f->waive));
     }
     return list;
 }

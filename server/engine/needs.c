@@ -70,3 +70,46 @@ mu_playbook_needs(mu_arena *arena, const mu_playbook *pb)
         json_array_append_new(vars, var_row(pb, &pb->vars[i]));
     return needs;
 }
+
+/* A call of a playbook, and whether anything in it reaches people or machines outside: seen in the document as it is written, so that
+ * a playbook with errors can still be looked at by those who call it. */
+static void
+summary_step(json_t *calls, bool *outside, const json_t *json)
+{
+    const json_t *to;
+    size_t i;
+
+    if (mu_json_str(json, "call") != NULL && mu_json_str(json, "playbook") != NULL)
+        add_once(calls, mu_json_str(json, "playbook"));
+    *outside = *outside || mu_json_str(json, "http") != NULL || mu_json_str(json, "status") != NULL;
+    json_array_foreach(mu_json_str(json, "notify") == NULL ? NULL : json_object_get(json, "to"), i, to)
+        *outside = *outside || (json_is_string(to) && mu_starts(json_string_value(to), "contact."));
+}
+
+static void
+summary_walk(json_t *calls, bool *outside, const json_t *json, unsigned depth)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (depth > 2 * MU_PLAYBOOK_DEPTH)
+        return;
+    if (json_is_object(json))
+        summary_step(calls, outside, json);
+    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+        summary_walk(calls, outside, value, depth + 1);
+    json_array_foreach(json, i, value)
+        summary_walk(calls, outside, value, depth + 1);
+}
+
+json_t *
+mu_playbook_summary(mu_arena *arena, const json_t *doc)
+{
+    json_t *calls = json_array(), *params = json_object_get(doc, "params"), *vars = json_object_get(doc, "vars");
+    bool outside = false;
+
+    summary_walk(calls, &outside, doc, 0);
+    return mu_json_own(arena, json_pack("{s:O?, s:O?, s:o, s:b}", "params", json_is_object(params) ? params : NULL, "vars",
+        json_is_object(vars) ? vars : NULL, "calls", calls, "outside", (int)outside));
+}

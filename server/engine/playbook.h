@@ -29,6 +29,7 @@ typedef struct mu_finding {
     mu_position      at;               /* {0,0} when the document has no marks */
     const char      *message, *hint;
     json_t          *args;             /* flat object of strings */
+    unsigned         waive;            /* how many people may let it pass with a reason: 0 nobody, 1, 2 */
     struct mu_finding *next;
 } mu_finding;
 
@@ -37,11 +38,13 @@ typedef struct {
     mu_finding *first, *last;          /* ordered by rule of discovery; mu_findings_json() orders by line */
     unsigned    errors, warnings;
     unsigned    kept;
+    const json_t *around;              /* what is known of the world outside the document (README.md, "Surroundings"); borrowed */
 } mu_findings;
 
+/* `around` is NULL afterwards: only what the document itself shows is checked. Whoever knows more sets it before reading. */
 void mu_findings_start(mu_findings *findings, mu_arena *arena);
 
-/* [{"id","level","path","pointer","line","column","message","args","hint"}], errors and warnings by line. Owner: the arena. */
+/* [{"id","level","path","pointer","line","column","message","args","hint","waive"}], errors and warnings by line. Owner: the arena. */
 json_t *mu_findings_json(const mu_findings *findings);
 
 /* Reads `doc` (an object) and checks it. `marks` may be NULL. *ret is set when the model could be built without an error of
@@ -67,5 +70,9 @@ json_t *mu_playbook_outline(mu_arena *arena, const mu_playbook *playbook);
  * "channels":[…], "profiles":[…], "components":[…], "vars":[{name,type,from,values,required}]}. The store checks these against the
  * database when a version is published, and the run form asks for the vars. Owner: the arena. */
 json_t *mu_playbook_needs(mu_arena *arena, const mu_playbook *playbook);
+
+/* What other playbooks must know of this document to call it: {"params","vars","calls":["slug" or "slug@3"],"outside"}; one entry of
+ * the surroundings' "playbooks.SLUG.versions". `doc` may be any JSON: what does not fit is left out. Owner: the arena. */
+json_t *mu_playbook_summary(mu_arena *arena, const json_t *doc);
 
 #endif
