@@ -62,6 +62,10 @@ const json_t *mu_playbook_document(const mu_playbook *playbook);     /* borrowed
 /* SHA-256, hex, of the canonical JSON (RFC 8785) of a document: the name of the version. NULL when it has no canonical form. */
 char *mu_playbook_hash(mu_arena *arena, const json_t *doc);
 
+/* YAML text of a document, keys in the format's own order; mu_playbook_read() gives an equal document back. NULL when it has no such
+ * form: over 1 MiB, deeper than 24, a key over 256 bytes. Owner: the arena. */
+char *mu_playbook_yaml(mu_arena *arena, const json_t *doc);
+
 /* The steps as they would run, in order, without any run: [{path, step_id, kind, title, role, depth, …}]; the shape of a step row
  * with status "pending". For the editor's preview and for printing. Owner: the arena. */
 json_t *mu_playbook_outline(mu_arena *arena, const mu_playbook *playbook);

@@ -1,5 +1,6 @@
 #include "json.h"
 #include "mu_yaml.h"
+#include "yaml_write.h"
 #include "test_help.h"
 
 static void reads(mu_arena *arena, const char *text, const char *want)
@@ -94,6 +95,99 @@ static void places(void **state)
     assert_int_equal(mu_marks_find(NULL, "/id").line, 0);
 }
 
+/* Written and read again: the same tree. Returns the text. */
+static char *there_and_back(mu_arena *arena, const json_t *json, const mu_yaml_style *style)
+{
+    mu_problem problem = { .arena = arena };
+    mu_buf out = MU_BUF(1024 * 1024);
+    json_t *again = NULL;
+    assert_true(mu_yaml_write(arena, json, style, &out));
+    char *text = mu_strndup(arena, out.at, out.n);
+    mu_buf_free(&out);
+    if (mu_yaml_parse(arena, text, strlen(text), &problem, &again, NULL) != MU_OK || !json_equal(json, again))
+        print_message("%s\n%s\n%s\n", mu_json_text(arena, json), text, again != NULL ? mu_json_text(arena, again) : problem.detail);
+    assert_true(json_equal(json, again));
+    return text;
+}
+
+static void written_text_is_read_back(void **state)
+{
+    mu_arena *arena = *state;
+    static const char *const texts[] = { "", " ", "a ", " a", "yes", "NO", "on", "null", "~", "12:30", "010", "0x1F", "1e3", ".5", "25m", "2h", "1.", "-", "- a", "a: b", "a:", "a #b",
+        "#", "&a", "*a", "!t", "|", ">", "%", "@", "`", "'", "\"", "it's", "a, b", "[a]", "{a}", "{{app}} down", "?", "? a", "<<", "=", "a\nb", "a\nb\n", "a\nb\n\n", "\n", "a\n \nb",
+        " a\nb", "a\n  b\n\nc", "tab\tx", "a\tb\nc", "\r", "\x01", "\x7f", "\xC2\x85", "\xE2\x80\xA8x", "\xEF\xBB\xBF", "\xEF\xBF\xBE", "\xF0\x9F\x98\x80", "中文：手机", "---", "...", "a---",
+        "--- a", "x:y", "http://a/b?c=d", "true", "True", "2026-11-23", "a\\b", "\xC2\xA0", "a\xC2\x80z", "- ", "key: [", "1_000", "+", "\xE9\xA6\x96" };
+    json_t *list = mu_json_own(arena, json_array()), *map = mu_json_own(arena, json_object());
+    for (size_t i = 0; i < MU_COUNT(texts); i++) {
+        json_array_append_new(list, json_string(texts[i]));
+        json_object_set_new(map, texts[i], json_pack("{s:s, s:[s]}", "k", texts[i], texts[i], texts[i]));
+        (void)there_and_back(arena, mu_json_own(arena, json_pack("{s:s, s:{s:s}, s:[s, [s]]}", "plain", texts[i], "in", texts[i], texts[i], "list", texts[i], texts[i])), NULL);
+    }
+    (void)there_and_back(arena, list, NULL);
+    (void)there_and_back(arena, map, NULL);
+    (void)there_and_back(arena, mu_json_own(arena, json_pack("[i, f, f, f, b, n, [], {}, [[[]]], {s:{}}]", -7, 1.0, 0.1, 1e21, 1, "e")), NULL);
+}
+
+static json_t *random_tree(uint64_t *seed, unsigned depth)
+{
+    static const char *const words[] = { "a", "on", "id", "task", "x y", "12", "a: b", "line\nline", "中", "{{x}}", "'", "\"q\"", "true", "- z" };
+    const uint64_t kind = next_random(seed) % (depth > 5 ? 4 : 8);
+    if (kind < 2)
+        return json_string(words[next_random(seed) % MU_COUNT(words)]);
+    if (kind == 2)
+        return json_integer((json_int_t)(next_random(seed) % 2000) - 1000);
+    if (kind == 3)
+        return next_random(seed) % 2 == 0 ? json_boolean(next_random(seed) % 2) : json_real((double)(next_random(seed) % 1000) / 8);
+    json_t *tree = kind < 6 ? json_array() : json_object();
+    for (uint64_t i = next_random(seed) % 5; i > 0; i--)
+        if (kind < 6)
+            json_array_append_new(tree, random_tree(seed, depth + 1));
+        else
+            json_object_set_new(tree, words[next_random(seed) % MU_COUNT(words)], random_tree(seed, depth + 1));
+    return tree;
+}
+
+static void any_tree_is_read_back(void **state)
+{
+    uint64_t seed = 20261125;
+    for (int i = 0; i < 3000; i++) {
+        mu_mark mark = mu_arena_mark(*state);
+        (void)there_and_back(*state, mu_json_own(*state, random_tree(&seed, 0)), NULL);
+        mu_arena_reset(*state, mark);
+    }
+}
+
+static void keys_stand_in_their_order(void **state)
+{
+    static const char *const order[] = { "id", "task", "role", "text", "steps", NULL }, *const maps[] = { "vars", NULL };
+    static const mu_yaml_style style = { order, maps };
+    mu_arena *arena = *state;
+    mu_problem problem = { .arena = arena };
+    static const char json[] = "{\"vars\":{\"text\":1,\"id\":2},\"steps\":[{\"role\":\"r\",\"task\":\"t\"},{\"zz\":[{\"a\":1}],\"task\":\"on\",\"text\":\"a\\nb\"}],\"id\":\"x\"}";
+    json_t *tree;
+    assert_int_equal(mu_json_parse(arena, json, strlen(json), &problem, &tree), MU_OK);
+    assert_string_equal(there_and_back(arena, tree, &style),
+        "id: x\nsteps:\n  - {task: t, role: r}\n  - task: 'on'\n    text: |-\n      a\n      b\n    zz:\n      - {a: 1}\nvars: {text: 1, id: 2}\n");
+}
+
+static void what_has_no_form_is_said(void **state)
+{
+    mu_arena *arena = *state;
+    json_t *deep = json_array();
+    for (int i = 0; i < 23; i++)
+        deep = json_pack("[o]", deep);
+    mu_json_own(arena, deep);
+    (void)there_and_back(arena, deep, NULL);
+    mu_buf out = MU_BUF(100000), small = MU_BUF(8);
+    assert_false(mu_yaml_write(arena, mu_json_own(arena, json_pack("[O]", deep)), NULL, &out));
+    assert_false(mu_yaml_write(arena, mu_json_own(arena, json_string("longer than eight bytes")), NULL, &small));
+    char *key = mu_alloc(arena, 300);
+    memset(key, 'k', 299);
+    assert_false(mu_yaml_write(arena, mu_json_own(arena, json_pack("{s:i}", key, 1)), NULL, &out));
+    mu_buf_free(&out);
+    mu_buf_free(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +195,10 @@ int main(void)
         ARENA_TEST(what_is_refused_names_the_place),
         ARENA_TEST(size_is_bounded),
         ARENA_TEST(places),
+        ARENA_TEST(written_text_is_read_back),
+        ARENA_TEST(any_tree_is_read_back),
+        ARENA_TEST(keys_stand_in_their_order),
+        ARENA_TEST(what_has_no_form_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
