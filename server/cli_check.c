@@ -90,22 +90,6 @@ static const char *method_word(mu_method method)
     return "";
 }
 
-static const char *role_word(mu_role role)
-{
-    switch (role) {
-    case MU_ROLE_PUBLIC:    return "public";
-    case MU_ROLE_ANY:       return "any";
-    case MU_ROLE_VIEWER:    return "viewer";
-    case MU_ROLE_RESPONDER: return "responder";
-    case MU_ROLE_COMMANDER: return "commander";
-    case MU_ROLE_RISK:      return "risk";
-    case MU_ROLE_APPROVER:  return "approver";
-    case MU_ROLE_AUDITOR:   return "auditor";
-    case MU_ROLE_ADMIN:     return "admin";
-    }
-    return "";
-}
-
 static json_t *flag_words(unsigned flags)
 {
     static const struct { unsigned flag; const char *word; } words[] = {
@@ -131,12 +115,12 @@ int mu_cmd_routes(mu_cli *cli)
     for (size_t i = 0; i < mu_routes_count; i++) {
         const mu_route *route = &mu_routes[i];
         json_t *row = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:o}", "name", route->name, "method", method_word(route->method), "path", route->path,
-                                "role", role_word(route->role), "page", route->page, "body", route->body != NULL, "flags", flag_words(route->flags));
+                                "role", mu_role_word(route->role), "page", route->page, "body", route->body != NULL, "flags", flag_words(route->flags));
         char *line = json ? json_dumps(row, 0) : NULL;
         if (json)
             printf("%s%s%s\n", i == 0 ? "[" : "", line != NULL ? line : "null", i + 1 < mu_routes_count ? "," : "]");
         else
-            printf("%-6s %-64s %-10s %s\n", method_word(route->method), route->path, role_word(route->role), route->name);
+            printf("%-6s %-64s %-10s %s\n", method_word(route->method), route->path, mu_role_word(route->role), route->name);
         free(line);
         json_decref(row);
     }

@@ -214,6 +214,22 @@ static const char *scheme(void)
     return mu_conf_text(MU_CONF_HTTP_CERTIFICATE)[0] != '\0' ? "https" : "http";
 }
 
+/* All nodes must have one key, or what one sealed the others cannot read. The database keeps a print of the first key it met; a node
+ * with another one goes on, for it may be the only node left, but says so at every start. */
+static mu_err mind_key(mu_tx *tx, void *closure)
+{
+    mu_arena *arena = mu_tx_arena(tx);
+    const mu_cli *cli = closure;
+    const mu_rows *rows;
+    uint8_t print[32];
+
+    mu_derive("print", print);
+    TRY(mu_one(tx, Q_setting_key_print, ARGS(mu_hex(arena, print, sizeof print)), &rows));
+    if (!mu_same(mu_col(rows, "same"), "t"))
+        mu_log(MU_LOG_ERROR, "key.differs", "file=%s/key remedy=%s", cli->data_dir, "\"copy the key of the other nodes; what they sealed cannot be read here\"");
+    return MU_OK;
+}
+
 /* The database's copy of what the options say about the site: SQL makes the public page and the mails. */
 static mu_err keep_site(mu_tx *tx, void *closure)
 {
@@ -231,11 +247,15 @@ static mu_err keep_site(mu_tx *tx, void *closure)
     return mu_query(tx, Q_settings_configured, ARGS(mu_json_text(arena, site)), &rows);
 }
 
-static mu_err settle_schema(const char *url, bool migrate, mu_problem *problem)
+static mu_err settle_schema(mu_cli *cli, bool migrate, mu_problem *problem)
 {
+    const char *url = cli->direct_url;
+
     TRY(migrate ? mu_migrate(url, false, problem) : mu_migrate_check(url, problem));
     mu_db *db = mu_db_new(url, "muster");
-    const mu_err err = mu_tx_run(db, problem->arena, problem, keep_site, NULL);
+    mu_err err = mu_tx_run(db, problem->arena, problem, keep_site, NULL);
+    if (err == MU_OK)
+        err = mu_tx_run(db, problem->arena, problem, mind_key, cli);
     mu_db_close(db);
     return err;
 }
@@ -250,7 +270,7 @@ static void *watch_schema(void *object)
     while (!atomic_load(&s->gate_stop)) {
         mu_arena *arena = mu_arena_new(0);
         mu_problem problem = { .arena = arena };
-        const mu_err err = settle_schema(s->cli->direct_url, s->migrate, &problem);
+        const mu_err err = settle_schema(s->cli, s->migrate, &problem);
         if (err == MU_OK)
             mu_log(MU_LOG_INFO, "serve.database", "state=ready");
         else if (err != told && err != MU_UNAVAILABLE)
@@ -280,7 +300,7 @@ static mu_err open_database(server *s)
             return err;   /* nothing that mends itself */
     }
     if (cli->problem.code == MU_OK) {
-        const mu_err err = settle_schema(cli->direct_url, s->migrate, &cli->problem);
+        const mu_err err = settle_schema(cli, s->migrate, &cli->problem);
         if (err != MU_OK && err != MU_UNAVAILABLE)
             return err;
         if (err == MU_OK) {
@@ -437,6 +457,16 @@ int mu_cmd_serve(mu_cli *cli)
     return MU_CLI_OK;
 }
 
+/* A worker of its own. Without a database or with an older schema it has nothing to compare with; what is wrong there is said elsewhere. */
+static void mind_key_at_start(mu_cli *cli)
+{
+    mu_db *db = mu_db_new(cli->direct_url, "muster");
+    mu_problem problem = { .arena = cli->arena };
+
+    (void)mu_tx_run(db, cli->arena, &problem, mind_key, cli);
+    mu_db_close(db);
+}
+
 int mu_cmd_work(mu_cli *cli)
 {
     if (cli->argc > 0)
@@ -448,6 +478,7 @@ int mu_cmd_work(mu_cli *cli)
         err = mu_cli_database(cli);
     if (err != MU_OK)
         return mu_cli_report(cli, err);
+    mind_key_at_start(cli);
     mu_conf_set(MU_CONF_DATABASE_URL, cli->url, "data directory");
     mu_conf_set(MU_CONF_DATABASE_DIRECT, cli->direct_url, "data directory");
     return mu_work_run();

@@ -7,25 +7,9 @@
 
 #define ATTEMPTS 3
 
-static const char *role_word(mu_role role)
-{
-    switch (role) {
-    case MU_ROLE_PUBLIC:    return "public";
-    case MU_ROLE_ANY:       return "";
-    case MU_ROLE_VIEWER:    return "viewer";
-    case MU_ROLE_RESPONDER: return "responder";
-    case MU_ROLE_COMMANDER: return "commander";
-    case MU_ROLE_RISK:      return "risk";
-    case MU_ROLE_APPROVER:  return "approver";
-    case MU_ROLE_AUDITOR:   return "auditor";
-    case MU_ROLE_ADMIN:     return "admin";
-    }
-    return "admin";
-}
-
 static int queue_session(mu_req *rq, mu_tx *tx, mu_role role)
 {
-    return mu_tx_queue(tx, Q_session_open, ARGS(rq->token_hash, rq->bearer ? "bearer" : "cookie", role_word(role), rq->language, rq->id, rq->address));
+    return mu_tx_queue(tx, Q_session_open, ARGS(rq->token_hash, rq->bearer ? "bearer" : "cookie", role == MU_ROLE_ANY ? "" : mu_role_word(role), rq->language, rq->id, rq->address));
 }
 
 /* Looking and nothing else: what a token with the role of a viewer is for. Its person may fill a role of an incident, which is

@@ -13,6 +13,8 @@ typedef enum { MU_FACE_PAGE, MU_FACE_JSON } mu_face;
 /* Who may call a route. PUBLIC must be written out; ANY is anyone signed in. A person holds any number of roles. */
 typedef enum { MU_ROLE_PUBLIC, MU_ROLE_ANY, MU_ROLE_VIEWER, MU_ROLE_RESPONDER, MU_ROLE_COMMANDER, MU_ROLE_RISK, MU_ROLE_APPROVER,
                MU_ROLE_AUDITOR, MU_ROLE_ADMIN } mu_role;
+/* The word of a role as the database and the route list write it; "public" and "any" for what is less than a role. Static. */
+const char *mu_role_word(mu_role role);
 
 enum mu_route_flags {
     MU_R_PAGE_ONLY = 1,      /* no JSON face (sign-in forms) */

@@ -247,3 +247,19 @@ char *mu_route_path(mu_req *rq, const mu_route *route)
     }
     return NULL;
 }
+
+const char *mu_role_word(mu_role role)
+{
+    switch (role) {
+    case MU_ROLE_PUBLIC:    return "public";
+    case MU_ROLE_ANY:       return "any";
+    case MU_ROLE_VIEWER:    return "viewer";
+    case MU_ROLE_RESPONDER: return "responder";
+    case MU_ROLE_COMMANDER: return "commander";
+    case MU_ROLE_RISK:      return "risk";
+    case MU_ROLE_APPROVER:  return "approver";
+    case MU_ROLE_AUDITOR:   return "auditor";
+    case MU_ROLE_ADMIN:     return "admin";
+    }
+    return "";
+}

@@ -1,8 +1,8 @@
 /* The route table and its specs, made from server/api/api.def, which is read several times with different macros:
- * prototypes of the handlers, field lists, specs, rows. */
+ * field lists, specs, rows; the prototypes of the handlers are in handlers.h. */
 #include <stddef.h>
 #include <string.h>
-#include "http.h"
+#include "handlers.h"
 #include "routes.h"
 
 /* The words that a row may use as flags. */
@@ -12,22 +12,7 @@ enum {
     PASSWORD_OK = MU_R_PASSWORD_OK
 };
 
-/* 1: prototypes */
-#define BODY(name)
-#define F(...)
-#define ENDBODY
-#define FN(function) mu_err function(mu_req *rq);
-#define SQL(query)
-#define ROUTE(name, method, path, role, body, query, how, page, flags, summary) how
-#include "../api/api.def"
-#undef BODY
-#undef F
-#undef ENDBODY
-#undef ROUTE
-#undef FN
-#undef SQL
-
-/* 2: fields. Not const: the element type of a list is a word in the row and is looked up once at start. */
+/* 1: fields. Not const: the element type of a list is a word in the row and is looked up once at start. */
 #define BODY(name) static mu_field fields_##name[] = {
 #define F(name, type, required, least, most, values, help) { #name, MU_F_##type, MU_F_STR, (required) != 0, least, most, values, help },
 #define ENDBODY };
@@ -37,7 +22,7 @@ enum {
 #undef F
 #undef ENDBODY
 
-/* 3: specs */
+/* 2: specs */
 #define BODY(name) static const mu_spec spec_##name = { #name, fields_##name, MU_COUNT(fields_##name) };
 #define F(...)
 #define ENDBODY
@@ -45,7 +30,7 @@ enum {
 #undef BODY
 #undef ROUTE
 
-/* 4: rows. `none` as a spec's name gives NULL: its probe has a comma in it, any other name's has not. */
+/* 3: rows. `none` as a spec's name gives NULL: its probe has a comma in it, any other name's has not. */
 #define PROBE_none ~, NULL
 #define SECOND(first, second, ...) second
 #define CHOOSE(...) SECOND(__VA_ARGS__)

@@ -13,3 +13,8 @@ select settings_doc('{}') as body, '/settings#mail' as location, 202 as status f
 select setting_get('smtp') ->> 'host' as host, setting_get('smtp') ->> 'port' as port, setting_get('smtp') ->> 'security' as security,
   setting_get('smtp') ->> 'user' as username, setting_get('smtp') ->> 'password_sealed' as password_sealed, setting_get('smtp') ->> 'from' as sender,
   setting_get('public_url') #>> '{}' as public_url, two_languages(setting_get('site_name')) as site_name, setting_get('time_zone') #>> '{}' as time_zone;
+
+-- Whether a node has the key this database was set up with; the first one to ask is the one to be compared with.
+-- name: setting_key_print(print text) -> one
+with first as (insert into setting(key, value) values ('key_print', to_jsonb($1::text)) on conflict do nothing)
+select coalesce((select s.value #>> '{}' from setting s where s.key = 'key_print') = $1::text, true) as same;

@@ -168,3 +168,12 @@ test('two commands at once migrate once', async () => {
   psql('-d', 'postgres', '-c', `drop database ${name}`);
   await db.drop();
 });
+
+test('a node whose key is not that of the others says so, and goes on', async () => {
+  const first = await make({ work: false }), text = server => readFileSync(server.log, 'utf8');
+  const other = await make({ db: first.db, work: false }), same = await make({ db: first.db, data: first.data, work: false });
+  assert.doesNotMatch(text(first), /key\.differs/);
+  assert.match(text(other), /level=error event=key\.differs .*copy the key of the other nodes/);
+  assert.doesNotMatch(text(same), /key\.differs/);
+  assert.equal((await fetch(other.url + '/readyz')).status, 200);
+});

@@ -1,4 +1,4 @@
-/* Prototypes of all handlers, from the route rows; every .c file of this folder includes it. */
+/* Prototypes of all handlers, from the route rows; read by the route table and by every .c file of api/. */
 #ifndef MU_HANDLERS_H
 #define MU_HANDLERS_H
 
@@ -10,7 +10,7 @@
 #define FN(function) mu_err function(mu_req *rq);
 #define SQL(query)
 #define ROUTE(name, method, path, role, body, query, how, page, flags, summary) how
-#include "api.def"
+#include "../api/api.def"
 #undef BODY
 #undef F
 #undef ENDBODY
