@@ -25,7 +25,8 @@ check_role(const place *p, const char *role, const char *pointer)
 static void
 check_expression(const place *p, const mu_expression *e, const char *pointer, const mu_type *want)
 {
-    mu_names names = { .type = mu_name_type, .closure = p->r->pb };
+    mu_seen seen = { p->r->pb, p->node };
+    mu_names names = { .type = mu_seen_type, .closure = &seen };
     mu_expression_error why;
     mu_type type;
     char *column;
@@ -283,9 +284,10 @@ static void
 check_placeholder(void *closure, const char *name)
 {
     const place *p = closure;
+    mu_seen seen = { p->r->pb, p->node };
     mu_type type;
 
-    if (!mu_name_type(p->r->pb, name, &type))
+    if (!mu_seen_type(&seen, name, &type))
         MU_BREAK(p->r, "V07", "undefined", MU_FINDING_ERROR, p->node->path, p->pointer, "name", name, NULL);
 }
 

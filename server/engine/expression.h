@@ -14,6 +14,7 @@ typedef enum {
     MU_T_ERROR,      /* only as a result of evaluation; `text` is the key of the reason */
     MU_T_UNSET,      /* a variable without a value; every use but exists() turns it into an error */
     MU_T_BOOL, MU_T_INT, MU_T_DECIMAL, MU_T_TEXT, MU_T_ENUM, MU_T_DURATION, MU_T_DATETIME, MU_T_USER, MU_T_LIST,
+    MU_T_SECRET,     /* the name of a sealed value; nothing can be done with it here */
     MU_T_ANY         /* only while checking: unknown because of an earlier finding */
 } mu_type_kind;
 

@@ -28,7 +28,7 @@ comparable(const mu_type *a, const mu_type *b)
         return true;
     if (wordlike(a->kind) && wordlike(b->kind))
         return true;
-    return a->kind == b->kind;
+    return a->kind == b->kind && a->kind != MU_T_SECRET;
 }
 
 /* A text literal against an enum must be one of its values: `level == 'V'` is a slip of the pen. */

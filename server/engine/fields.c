@@ -14,8 +14,6 @@ static const field fields[] = {
 #undef F
 };
 
-static const char *const unsupported_kinds[] = { "http", "switch", "while", "for_each", "inject" };
-
 static const struct { const char *name; bool person; } kinds[] = {
 #define K(id, name, person) { name, person },
 #include "kinds.def"
@@ -34,15 +32,6 @@ mu_kind_find(const char *name, mu_kind *ret)
             *ret = (mu_kind)i;
             return true;
         }
-    return false;
-}
-
-bool
-mu_kind_unsupported(const char *name)
-{
-    for (size_t i = 0; i < MU_COUNT(unsupported_kinds); i++)
-        if (strcmp(unsupported_kinds[i], name) == 0)
-            return true;
     return false;
 }
 
@@ -81,6 +70,7 @@ fits(char kind, const json_t *json)
     case 'g': return json_is_string(json) && mu_is_slug(json_string_value(json));
     case 'l': return language_text(json);
     case 'i': return json_is_integer(json) && json_integer_value(json) >= 0 && json_integer_value(json) <= 1000000;
+    case 'n': return json_is_number(json) && json_number_value(json) >= 0 && json_number_value(json) <= 1000000;
     case 'b': return json_is_boolean(json);
     case 'o': return json_is_object(json);
     case 'a': return json_is_array(json);

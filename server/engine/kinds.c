@@ -202,6 +202,9 @@ mu_kind_start(mu_motion *m, mu_inst *inst)
     case MU_K_IF:        start_if(m, inst); break;
     case MU_K_PARALLEL:
     case MU_K_CALL:      start_blocks(m, inst); break;
+    case MU_K_HTTP: case MU_K_SWITCH: case MU_K_WHILE: case MU_K_FOR_EACH: case MU_K_INJECT:
+        mu_fail_step(m, inst, "error.run.wrong_kind");
+        break;
     case MU_K_MILESTONE: start_milestone(m, inst); break;
     case MU_K_END:       start_end(m, inst); break;
     case MU_K_COUNT:     break;

@@ -8,11 +8,11 @@
 #include "json.h"
 #include "str.h"
 
-static const char *const reserved[] = { "on_error", "on_reject", "deadline", "then", "else" };
+static const char *const reserved[] = { "on_error", "on_reject", "deadline", "then", "else", "injects", "adhoc" };
 
 static const struct { const char *name; mu_type_kind kind; } types[] = {
     { "string", MU_T_TEXT }, { "int", MU_T_INT }, { "decimal", MU_T_DECIMAL }, { "bool", MU_T_BOOL }, { "enum", MU_T_ENUM },
-    { "duration", MU_T_DURATION }, { "datetime", MU_T_DATETIME }, { "user", MU_T_USER }, { "list", MU_T_LIST } };
+    { "duration", MU_T_DURATION }, { "datetime", MU_T_DATETIME }, { "user", MU_T_USER }, { "list", MU_T_LIST }, { "secret", MU_T_SECRET } };
 
 static const struct { const char *name; mu_type_kind kind; } facts[] = {
     { "run.id", MU_T_TEXT }, { "run.title", MU_T_TEXT }, { "run.mode", MU_T_ENUM }, { "run.url", MU_T_TEXT },
@@ -76,6 +76,27 @@ mu_name_type(void *playbook, const char *name, mu_type *ret)
         }
     *ret = (mu_type){ .kind = MU_T_DATETIME, .of = MU_T_ANY };
     return mu_milestone_find(pb, name) != NULL;
+}
+
+const mu_node *
+mu_item_owner(const mu_node *node, const char *name)
+{
+    for (const mu_node *n = node->block->owner; n != NULL; n = n->block->owner)
+        if (n->kind == MU_K_FOR_EACH && mu_same(n->as, name))
+            return n;
+    return NULL;
+}
+
+bool
+mu_seen_type(void *closure, const char *name, mu_type *ret)
+{
+    const mu_seen *seen = closure;
+    const mu_node *owner = mu_item_owner(seen->node, name);
+
+    if (owner == NULL)
+        return mu_name_type((void *)(uintptr_t)seen->pb, name, ret);
+    *ret = owner->item;
+    return true;
 }
 
 const char   *mu_playbook_id(const mu_playbook *pb) { return pb->id; }
@@ -153,12 +174,12 @@ read_var_from(mu_reader *r, mu_var *var, const char *pointer)
 }
 
 static void
-read_var(mu_reader *r, mu_var *var, const char *name, const json_t *json)
+read_var(mu_reader *r, mu_var *var, const char *name, const json_t *json, bool param)
 {
-    const char *pointer = mu_pointer(r->arena, "/vars", name);
+    const char *pointer = mu_pointer(r->arena, param ? "/params" : "/vars", name);
     mu_value value;
 
-    *var = (mu_var){ .name = name, .type = { .kind = MU_T_ANY, .of = MU_T_ANY } };
+    *var = (mu_var){ .name = name, .json = json, .param = param, .type = { .kind = MU_T_ANY, .of = MU_T_ANY } };
     if (!mu_is_slug(name) || strchr(name, '-') != NULL || !json_is_object(json)) {
         MU_BREAK(r, "V01", "bad_id", MU_FINDING_ERROR, "", pointer, "name", name, NULL);
         return;
@@ -168,34 +189,42 @@ read_var(mu_reader *r, mu_var *var, const char *name, const json_t *json)
     var->type.values = json_object_get(json, "values");
     if (var->type.kind == MU_T_LIST)
         var->type.of = type_named(mu_json_str(json, "of") == NULL ? "string" : mu_json_str(json, "of"));
-    if (var->type.kind == MU_T_ERROR || var->type.of == MU_T_ERROR || (var->type.kind == MU_T_LIST && var->type.of == MU_T_LIST))
+    if (var->type.kind == MU_T_ERROR || var->type.of == MU_T_ERROR || (var->type.kind == MU_T_LIST && (var->type.of == MU_T_LIST || var->type.of == MU_T_SECRET)))
         MU_BREAK(r, "V01", "wrong_value", MU_FINDING_ERROR, "", mu_pointer(r->arena, pointer, "type"), "field", "type", NULL);
     if ((var->type.kind == MU_T_ENUM || var->type.of == MU_T_ENUM) && !strings_only(var->type.values))
         MU_BREAK(r, "V09", "no_values", MU_FINDING_ERROR, "", pointer, "name", name, NULL);
     var->initial = json_object_get(json, "default");
     var->from = mu_json_str(json, "from");
     var->constant = mu_json_bool(json, "constant", false);
-    var->secret = mu_json_bool(json, "secret", false);
+    var->secret = mu_json_bool(json, "secret", false) || var->type.kind == MU_T_SECRET;
+    if (var->type.kind == MU_T_SECRET && var->initial != NULL)     /* its value stays in the sealed store */
+        MU_BREAK(r, "V25", "secret", MU_FINDING_ERROR, "", mu_pointer(r->arena, pointer, "default"), NULL);
     read_var_from(r, var, pointer);
-    if (var->initial != NULL && !r->broken && !mu_value_from_json(r->arena, var->initial, &var->type, &value))
+    if (var->initial != NULL && var->type.kind != MU_T_SECRET && !r->broken && !mu_value_from_json(r->arena, var->initial, &var->type, &value))
         MU_BREAK(r, "V09", "default", MU_FINDING_ERROR, "", mu_pointer(r->arena, pointer, "default"), "name", name, NULL);
 }
 
+/* What the playbook keeps, and what its caller gives: one space of names. */
 static void
 read_vars(mu_reader *r)
 {
-    const json_t *vars = json_object_get(r->pb->doc, "vars");
-    size_t n;
-    const char **names = mu_sorted_keys(r->arena, vars, &n);
+    const json_t *vars = json_object_get(r->pb->doc, "vars"), *params = json_object_get(r->pb->doc, "params");
+    size_t n, k;
+    const char **names = mu_sorted_keys(r->arena, vars, &n), **given = mu_sorted_keys(r->arena, params, &k);
 
-    if (n > 256) {
+    if (n + k > 256) {
         MU_BREAK(r, "V30", "vars", MU_FINDING_ERROR, "", "/vars", "most", "256", NULL);
         return;
     }
-    r->pb->vars = mu_alloc(r->arena, (n + 1) * sizeof *r->pb->vars);
+    r->pb->vars = mu_alloc(r->arena, (n + k + 1) * sizeof *r->pb->vars);
     for (size_t i = 0; i < n; i++)
-        read_var(r, &r->pb->vars[i], names[i], json_object_get(vars, names[i]));
-    r->pb->var_count = n;
+        read_var(r, &r->pb->vars[i], names[i], json_object_get(vars, names[i]), false);
+    for (size_t i = 0; i < k; i++) {
+        read_var(r, &r->pb->vars[n + i], given[i], json_object_get(params, given[i]), true);
+        if (json_object_get(vars, given[i]) != NULL)
+            MU_BREAK(r, "V02", "twice", MU_FINDING_ERROR, "", mu_pointer(r->arena, "/params", given[i]), "name", given[i], NULL);
+    }
+    r->pb->var_count = n + k;
 }
 
 /* -- steps ------------------------------------------------------------------------------------------------------------- */
@@ -205,7 +234,7 @@ static bool
 step_kind(mu_reader *r, const json_t *json, const char *path, const char *pointer, mu_kind *ret)
 {
     unsigned found = 0;
-    const char *member, *strange = NULL;
+    const char *member;
     json_t *value;
     mu_kind kind;
 
@@ -213,17 +242,13 @@ step_kind(mu_reader *r, const json_t *json, const char *path, const char *pointe
         if (mu_kind_find(member, &kind)) {
             found++;
             *ret = kind;
-        } else if (mu_kind_unsupported(member) || (strcmp(member, "playbook") == 0 && json_object_get(json, "call") != NULL)) {
-            strange = member;
         }
     }
-    if (strange != NULL)
-        MU_BREAK(r, "V01", "unsupported", MU_FINDING_ERROR, path, mu_pointer(r->arena, pointer, strange), "kind", strange, NULL);
-    else if (found == 0)
+    if (found == 0)
         MU_BREAK(r, "V01", "no_kind", MU_FINDING_ERROR, path, pointer, NULL);
     else if (found > 1)
         MU_BREAK(r, "V01", "two_kinds", MU_FINDING_ERROR, path, pointer, NULL);
-    return strange == NULL && found == 1;
+    return found == 1;
 }
 
 static bool
@@ -411,14 +436,24 @@ read_unused_blocks(mu_reader *r)
     }
 }
 
+/* Injects outside `steps` stand beside the flow: each waits for its own time, in drills and rehearsals only. */
+static void
+read_injects(mu_reader *r)
+{
+    mu_block *block = mu_block_read(r, json_object_get(r->pb->doc, "injects"), "injects", MU_BLOCK_ASIDE, NULL, "injects", "/injects");
+
+    for (size_t i = 0; block != NULL && i < block->count; i++)
+        if (block->steps[i]->kind != MU_K_INJECT)
+            MU_BREAK(r, "V01", "wrong_value", MU_FINDING_ERROR, block->steps[i]->path, block->steps[i]->pointer, "field", "injects", NULL);
+    r->pb->injects = block;
+}
+
 static void
 read_all(mu_reader *r)
 {
     const json_t *doc = r->pb->doc, *plan = json_object_get(doc, "plan");
 
     mu_fields_check(r, "playbook", doc, "", "");
-    if (json_object_get(doc, "injects") != NULL)
-        MU_BREAK(r, "V01", "unsupported", MU_FINDING_ERROR, "", "/injects", "kind", "injects", NULL);
     if (mu_json_str(doc, "format") != NULL && !mu_same(mu_json_str(doc, "format"), MU_PLAYBOOK_FORMAT))
         MU_BREAK(r, "V01", "format", MU_FINDING_ERROR, "", "/format", "format", MU_PLAYBOOK_FORMAT, NULL);
     if (plan != NULL)
@@ -431,6 +466,8 @@ read_all(mu_reader *r)
         r->pb->main = mu_block_read(r, json_object_get(doc, "steps"), "", MU_BLOCK_MAIN, NULL, "", "/steps");
     if (json_object_get(doc, "on_error") != NULL)
         r->pb->on_error = mu_block_read(r, json_object_get(doc, "on_error"), "on_error", MU_BLOCK_HANDLER, NULL, "on_error", "/on_error");
+    if (json_object_get(doc, "injects") != NULL)
+        read_injects(r);
     read_unused_blocks(r);
     index_nodes(r);
 }

@@ -36,10 +36,10 @@ receivers(json_t *needs, const mu_node *node)
 }
 
 static json_t *
-var_row(const mu_playbook *pb, const mu_var *var)
+var_row(const mu_var *var)
 {
-    const json_t *json = json_object_get(json_object_get(pb->doc, "vars"), var->name);
-    bool required = var->initial == NULL && (mu_same(var->from, "trigger") || mu_same(var->from, "form"));
+    const json_t *json = var->json;
+    bool required = var->initial == NULL && (var->param || mu_same(var->from, "trigger") || mu_same(var->from, "form"));
     json_t *row = json_pack("{s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:b}", "name", var->name, "type", json_object_get(json, "type"),
         "title", json_object_get(json, "title"), "from", json_object_get(json, "from"), "values", json_object_get(json, "values"),
         "default", var->secret ? NULL : json_object_get(json, "default"), "required", required);
@@ -67,7 +67,7 @@ mu_playbook_needs(mu_arena *arena, const mu_playbook *pb)
     }
     json_object_set_new(needs, "vars", vars);
     for (size_t i = 0; i < pb->var_count; i++)
-        json_array_append_new(vars, var_row(pb, &pb->vars[i]));
+        json_array_append_new(vars, var_row(&pb->vars[i]));
     return needs;
 }
 

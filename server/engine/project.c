@@ -195,6 +195,7 @@ kind_members(mu_motion *m, const mu_inst *inst, json_t *row)
     case MU_K_END:
         put(row, "outcome", json_object_get(json, "outcome"));
         break;
+    case MU_K_HTTP: case MU_K_SWITCH: case MU_K_WHILE: case MU_K_FOR_EACH: case MU_K_INJECT:
     case MU_K_SET: case MU_K_PARALLEL: case MU_K_CALL: case MU_K_MILESTONE: case MU_K_COUNT:
         break;
     }

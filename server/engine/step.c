@@ -13,10 +13,16 @@ at(mu_reader *r, const mu_node *node, const char *member)
     return mu_pointer(r->arena, node->pointer, member);
 }
 
+void
+mu_wrong_value(mu_reader *r, const mu_node *node, const char *pointer, const char *field)
+{
+    MU_BREAK(r, "V01", "wrong_value", MU_FINDING_ERROR, node->path, pointer, "field", field, NULL);
+}
+
 static void
 wrong_value(mu_reader *r, const mu_node *node, const char *member)
 {
-    MU_BREAK(r, "V01", "wrong_value", MU_FINDING_ERROR, node->path, at(r, node, member), "field", member, NULL);
+    mu_wrong_value(r, node, at(r, node, member), member);
 }
 
 bool
@@ -40,8 +46,8 @@ mu_length_read(mu_reader *r, const mu_node *node, const char *text, const char *
     return true;
 }
 
-static const mu_expression *
-expression_read(mu_reader *r, const mu_node *node, const char *text, const char *pointer)
+const mu_expression *
+mu_expression_read(mu_reader *r, const mu_node *node, const char *text, const char *pointer)
 {
     mu_expression_error why;
     const mu_expression *made;
@@ -57,12 +63,11 @@ expression_read(mu_reader *r, const mu_node *node, const char *text, const char 
 }
 
 const mu_expression *
-mu_condition_read(mu_reader *r, const mu_node *node, const char *member, mu_type_kind want)
+mu_condition_read(mu_reader *r, const mu_node *node, const char *member)
 {
     const char *text = mu_json_str(node->json, member);
 
-    (void)want;                                   /* types are checked when every milestone is known */
-    return text == NULL ? NULL : expression_read(r, node, text, at(r, node, member));
+    return text == NULL ? NULL : mu_expression_read(r, node, text, at(r, node, member));
 }
 
 static const char **
@@ -329,6 +334,23 @@ read_report(mu_reader *r, mu_node *node)
     }
 }
 
+/* One text, or a text for each state of the page. */
+static void
+read_status(mu_reader *r, mu_node *node)
+{
+    const json_t *text = json_object_get(node->json, "text");
+    size_t n;
+    const char **states = mu_sorted_keys(r->arena, text, &n);
+
+    if (!json_is_object(text) || json_object_get(text, "zh") != NULL || json_object_get(text, "en") != NULL)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_object_get(text, states[i]);
+        if (!json_is_string(one) && !json_is_string(json_object_get(one, "zh")) && !json_is_string(json_object_get(one, "en")))
+            MU_BREAK(r, "V01", "wrong_type", MU_FINDING_ERROR, node->path, mu_pointer(r->arena, at(r, node, "text"), states[i]), "field", states[i], NULL);
+    }
+}
+
 static void
 read_wait(mu_reader *r, mu_node *node)
 {
@@ -340,7 +362,7 @@ read_wait(mu_reader *r, mu_node *node)
     if (ways != 1)
         MU_BREAK(r, "V01", "wait", MU_FINDING_ERROR, node->path, node->pointer, NULL);
     mu_length_read(r, node, mu_json_str(node->json, "for"), at(r, node, "for"), &node->length);
-    node->cond = mu_condition_read(r, node, "until", MU_T_DATETIME);
+    node->cond = mu_condition_read(r, node, "until");
 }
 
 static void
@@ -354,83 +376,13 @@ read_set(mu_reader *r, mu_node *node)
         const char *pointer = mu_pointer(r->arena, at(r, node, "values"), node->names[i]);
         const json_t *value = json_object_get(values, node->names[i]);
         if (json_is_string(value))
-            node->values[i] = expression_read(r, node, json_string_value(value), pointer);
+            node->values[i] = mu_expression_read(r, node, json_string_value(value), pointer);
         else if (json_is_integer(value) || json_is_boolean(value))      /* healthy: true reads better than 'true' */
-            node->values[i] = expression_read(r, node, json_is_integer(value)
+            node->values[i] = mu_expression_read(r, node, json_is_integer(value)
                 ? mu_printf(r->arena, "%lld", (long long)json_integer_value(value)) : json_is_true(value) ? "true" : "false", pointer);
         else
             MU_BREAK(r, "V01", "wrong_type", MU_FINDING_ERROR, node->path, pointer, "field", node->names[i], NULL);
     }
-}
-
-static void
-add_block(mu_node *node, mu_block *block)
-{
-    if (block != NULL)
-        node->blocks[node->block_count++] = block;
-}
-
-static void
-read_if(mu_reader *r, mu_node *node)
-{
-    static const char *const names[] = { "then", "else" };
-
-    node->cond = mu_condition_read(r, node, "cond", MU_T_BOOL);
-    node->blocks = mu_alloc(r->arena, 2 * sizeof *node->blocks);
-    for (size_t i = 0; i < MU_COUNT(names); i++)
-        if (json_object_get(node->json, names[i]) != NULL)
-            add_block(node, mu_block_read(r, json_object_get(node->json, names[i]), names[i], MU_BLOCK_BRANCH, node,
-                mu_printf(r->arena, "%s/%s", node->path, names[i]), at(r, node, names[i])));
-}
-
-static void
-read_join(mu_reader *r, mu_node *node, size_t branches)
-{
-    const json_t *join = json_object_get(node->json, "join");
-
-    node->join = branches;
-    if (json_is_integer(join) && json_integer_value(join) >= 1 && (size_t)json_integer_value(join) <= branches)
-        node->join = (size_t)json_integer_value(join);
-    else if (json_is_string(join) && strcmp(json_string_value(join), "any") == 0)
-        node->join = 1;
-    else if (join != NULL && !(json_is_string(join) && strcmp(json_string_value(join), "all") == 0))
-        wrong_value(r, node, "join");
-}
-
-static void
-read_parallel(mu_reader *r, mu_node *node)
-{
-    const json_t *branches = json_object_get(node->json, "branches");
-    size_t n;
-    const char **names = mu_sorted_keys(r->arena, branches, &n);
-
-    if (json_is_object(branches) && n < 2)
-        MU_BREAK(r, "V15", "branches", MU_FINDING_ERROR, node->path, at(r, node, "branches"), NULL);
-    node->blocks = mu_alloc(r->arena, (n + 1) * sizeof *node->blocks);
-    for (size_t i = 0; i < n; i++) {
-        const char *pointer = mu_pointer(r->arena, at(r, node, "branches"), names[i]);
-        bool taken = strcmp(names[i], "on_error") == 0 || strcmp(names[i], "deadline") == 0 || strcmp(names[i], "on_reject") == 0;
-        if (!mu_is_slug(names[i]) || taken) {
-            MU_BREAK(r, "V01", "bad_id", MU_FINDING_ERROR, node->path, pointer, "name", names[i], NULL);
-            continue;
-        }
-        add_block(node, mu_block_read(r, json_object_get(branches, names[i]), names[i], MU_BLOCK_BRANCH, node,
-            mu_printf(r->arena, "%s/%s", node->path, names[i]), pointer));
-    }
-    read_join(r, node, n);
-}
-
-static void
-read_call(mu_reader *r, mu_node *node)
-{
-    const char *name = mu_json_str(node->json, "block");
-    json_t *named;
-
-    node->blocks = mu_alloc(r->arena, sizeof *node->blocks);
-    if (name == NULL)
-        return;
-    named = mu_json_own(r->arena, json_pack("{s:s}", "block", name));
-    add_block(node, mu_block_read(r, named, name, MU_BLOCK_BRANCH, node, mu_printf(r->arena, "%s/%s", node->path, name), node->pointer));
 }
 
 void
@@ -439,7 +391,7 @@ mu_step_details(mu_reader *r, mu_node *node)
     const json_t *clock = json_object_get(node->json, "clock");
 
     node->critical = mu_json_bool(node->json, "critical", false);
-    node->when = mu_condition_read(r, node, "when", MU_T_BOOL);
+    node->when = mu_condition_read(r, node, "when");
     read_drill(r, node);
     switch (node->kind) {
     case MU_K_TASK:      read_person(r, node); break;
@@ -447,13 +399,18 @@ mu_step_details(mu_reader *r, mu_node *node)
     case MU_K_DECIDE:    read_person(r, node); read_decide(r, node); break;
     case MU_K_APPROVE:   read_approve(r, node); break;
     case MU_K_NOTIFY:    read_notify(r, node); break;
-    case MU_K_STATUS:    break;
+    case MU_K_HTTP:      mu_read_http(r, node); break;
+    case MU_K_STATUS:    read_status(r, node); break;
     case MU_K_REPORT:    read_report(r, node); break;
     case MU_K_WAIT:      read_wait(r, node); break;
     case MU_K_SET:       read_set(r, node); break;
-    case MU_K_IF:        read_if(r, node); break;
-    case MU_K_PARALLEL:  read_parallel(r, node); break;
-    case MU_K_CALL:      read_call(r, node); break;
+    case MU_K_IF:        mu_read_if(r, node); break;
+    case MU_K_SWITCH:    mu_read_switch(r, node); break;
+    case MU_K_WHILE:     mu_read_while(r, node); break;
+    case MU_K_FOR_EACH:  mu_read_for_each(r, node); break;
+    case MU_K_PARALLEL:  mu_read_parallel(r, node); break;
+    case MU_K_CALL:      mu_read_call(r, node); break;
+    case MU_K_INJECT:    mu_read_inject(r, node); break;
     case MU_K_MILESTONE:
         if (json_is_object(clock))
             mu_fields_check(r, "clock", clock, node->path, at(r, node, "clock"));

@@ -126,7 +126,7 @@ mu_value_from_json(mu_arena *arena, const json_t *json, const mu_type *type, mu_
         return text != NULL && mu_time_parse(text, &ret->number);
     case MU_T_LIST:
         return list_from_json(arena, json, type, ret);
-    case MU_T_ERROR: case MU_T_UNSET: case MU_T_ANY:
+    case MU_T_ERROR: case MU_T_UNSET: case MU_T_SECRET: case MU_T_ANY:
         break;
     }
     return false;
@@ -150,7 +150,7 @@ mu_value_to_json(mu_arena *arena, const mu_value *value)
         for (size_t i = 0; i < value->count; i++)
             json_array_append_new(list, mu_value_to_json(arena, &value->items[i]));
         return list;
-    case MU_T_ERROR: case MU_T_UNSET: case MU_T_ANY:
+    case MU_T_ERROR: case MU_T_UNSET: case MU_T_SECRET: case MU_T_ANY:
         break;
     }
     return json_null();
@@ -173,7 +173,7 @@ mu_value_text(mu_arena *arena, const mu_value *value)
         for (size_t i = 0; i < value->count; i++)
             text = mu_printf(arena, "%s%s%s", text, i == 0 ? "" : ", ", mu_value_text(arena, &value->items[i]));
         return text;
-    case MU_T_ERROR: case MU_T_UNSET: case MU_T_ANY:
+    case MU_T_ERROR: case MU_T_UNSET: case MU_T_SECRET: case MU_T_ANY:
         break;
     }
     return text;

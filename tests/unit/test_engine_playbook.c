@@ -13,8 +13,6 @@ static const bad cases[] = {
     { "V01", "finding.V01.format", 1, 9, "format: muster/9\nid: t\ntitle: {zh: 测, en: T}\nroles: {a: {zh: 甲, en: A}}\nsteps:\n  - {task: t, role: a}\n" },
     { "V01", "finding.V01.no_kind", 13, 5, HEAD "steps:\n  - {role: a}\n" },
     { "V01", "finding.V01.two_kinds", 13, 5, HEAD "steps:\n  - {task: t, wait: w, role: a}\n" },
-    { "V01", "finding.V01.unsupported", 14, 13, HEAD "steps:\n  - {task: t, role: a}\n  - {while: loop, cond: true, max: 3, steps: [{task: x, role: a}]}\n" },
-    { "V01", "finding.V01.unsupported", 13, 27, HEAD "steps:\n  - {call: sub, playbook: other}\n" },
     { "V01", "finding.V01.unknown_field", 13, 28, HEAD "steps:\n  - {task: t, role: a, ro: b}\n" },
     { "V01", "finding.V01.wrong_type", 13, 21, HEAD "steps:\n  - {task: t, role: [a]}\n" },
     { "V01", "finding.V01.bad_id", 13, 12, HEAD "steps:\n  - {task: 'T 1', role: a}\n" },
