@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "cacao.h"
 #include "cli.h"
 #include "conf.h"
 #include "http.h"
@@ -14,6 +15,19 @@
 static const char *member(const void *closure, const char *name)
 {
     return mu_json_str(closure, name);
+}
+
+static void print_findings(const char *file, const json_t *list)
+{
+    const json_t *finding;
+    size_t k;
+
+    json_array_foreach(list, k, finding) {
+        printf("%s:%lld:%lld: %s %s: ", file, (long long)mu_json_int(finding, "line", 0), (long long)mu_json_int(finding, "column", 0),
+               mu_json_str(finding, "level"), mu_json_str(finding, "id"));
+        mu_cli_words(stdout, mu_json_str(finding, "message"), member, mu_json_at(finding, "args"));
+        putchar('\n');
+    }
 }
 
 int mu_cmd_playbook_check(mu_cli *cli)
@@ -30,16 +44,17 @@ int mu_cmd_playbook_check(mu_cli *cli)
         const mu_err err = mu_cli_read(cli, cli->argv[i], &text, &n);
         if (err != MU_OK)
             return mu_cli_report(cli, err);
+        if (mu_cacao_looks(text, n)) {
+            json_t *list;
+            const mu_cacao_verdict verdict = mu_cacao_check(cli->arena, text, n, &list, NULL);
+            print_findings(cli->argv[i], list);
+            printf("%s: %s\n", cli->argv[i], mu_cacao_verdict_word(verdict));
+            errors += verdict == MU_CACAO_REJECT ? 1 : 0;
+            continue;
+        }
         mu_findings_start(&findings, cli->arena);
         const mu_err checked = mu_playbook_read(cli->arena, text, n, &findings, NULL, &playbook);
-        const json_t *finding, *list = mu_findings_json(&findings);
-        size_t k;
-        json_array_foreach(list, k, finding) {
-            printf("%s:%lld:%lld: %s %s: ", cli->argv[i], (long long)mu_json_int(finding, "line", 0), (long long)mu_json_int(finding, "column", 0),
-                   mu_json_str(finding, "level"), mu_json_str(finding, "id"));
-            mu_cli_words(stdout, mu_json_str(finding, "message"), member, mu_json_at(finding, "args"));
-            putchar('\n');
-        }
+        print_findings(cli->argv[i], mu_findings_json(&findings));
         errors += checked != MU_OK ? 1 : 0;
         if (checked == MU_OK)
             printf("%s: ok\n", cli->argv[i]);

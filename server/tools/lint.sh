@@ -49,10 +49,11 @@ data base data
 db base data db
 net base data net
 engine base data engine
+cacao base data engine cacao
 domain base data domain
 store base data db engine domain store
 http base data db net http
-api base data db net engine domain store http api
+api base data db net engine cacao domain store http api
 work base data db net engine domain store work
 END
 { for file in server/*/*.h; do printf '%s %s\n' "${file##*/}" "$(basename "${file%/*}")"; done
@@ -84,7 +85,7 @@ grep -nE 'T[O]DO|F[I]XME|X[X]X' $sources | grep -v '"T[O]DO"' | each 'unfinished
 not_tools < "$tmp/code" | grep -v '^server/db/' | grep -E '"[[:space:]]*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|DROP|select|insert into|update [a-z]+ set|delete from)[[:space:]]' | each 'SQL in C (it belongs into sql/queries)'
 # Markdown and the few formatters make tags by their nature; <%s> in a line of text is no tag.
 not_tools < "$tmp/code" | grep -vE '^server/data/(md|mustache)' | grep -E '"[[:space:]]*<(/?[a-z]|!)' | each 'HTML in C (it belongs into web/)'
-grep -E '"/(work|home|root|tmp/[a-z])' "$tmp/code" | grep -v '"/tmp/muster-' | each 'an absolute path of somebody'"'"'s machine'
+grep -E '"/((work|home|root)(/|")|tmp/[a-z])' "$tmp/code" | grep -v '"/tmp/muster-' | each 'an absolute path of somebody'"'"'s machine'
 
 # ---- named queries --------------------------------------------------------------------------------------------------
 sed -nE 's/^-- name:[[:space:]]*([a-z0-9_]+).*/\1/p' sql/queries/*.sql 2> /dev/null | sort -u > "$tmp/queries"
