@@ -37,6 +37,7 @@ static const handler handlers[] = {
     { "role_filled", NULL, mu_on_role_filled, true },
     { "note_added", NULL, mu_on_note, false },
     { "abort", NULL, mu_on_abort, true },
+    { "clock_changed", NULL, mu_on_clock, true },
     { "timer_fired", mu_timer_fired, NULL, false },
     { "effect_done", on_effect_done, NULL, false },
     { "effect_failed", on_effect_failed, NULL, false },

@@ -119,6 +119,7 @@ bool mu_on_severity(mu_motion *m);
 bool mu_on_role_filled(mu_motion *m);
 bool mu_on_note(mu_motion *m);
 bool mu_on_abort(mu_motion *m);
+bool mu_on_clock(mu_motion *m);
 bool mu_decide_value(mu_motion *m, mu_inst *inst, const json_t *value, const char *cause);
 
 /* -- project.c -- */

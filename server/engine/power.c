@@ -201,12 +201,30 @@ mu_on_note(mu_motion *m)
     return true;
 }
 
+/* The store moves the drill's clock; the engine keeps that it was moved, by whom and why. */
+bool
+mu_on_clock(mu_motion *m)
+{
+    const json_t *speed = json_object_get(m->data, "speed");
+
+    if (!may_command(m))
+        return false;
+    if (mu_same(mu_run_mode(m), "real"))
+        return mu_refuse(m, "conflict", "error.run.clock_real", "");
+    if (!json_is_number(speed) || json_number_value(speed) < 0 || json_number_value(speed) > 1000)
+        return mu_refuse(m, "invalid", "error.run.speed", "/speed");
+    return true;
+}
+
+/* A called run is aborted with the step that called it: that was decided there, with its second person. */
 bool
 mu_on_abort(mu_motion *m)
 {
-    if (!may_command(m))
+    bool system = mu_same(mu_json_str(m->actor, "kind"), "system");
+
+    if (!system && !may_command(m))
         return false;
-    if (mu_same(mu_run_mode(m), "real") && !mu_second_person(m, NULL, "abort"))
+    if (!system && mu_same(mu_run_mode(m), "real") && !mu_second_person(m, NULL, "abort"))
         return m->refusal == NULL;
     mu_end_run(m, "aborted", "aborted");
     return true;
