@@ -1,5 +1,6 @@
 /* Sends complete messages (mime.h) through the site's mail server. Each session runs in a child process with a hard deadline,
- * because libESMTP is not safe in a long-lived one: its connect() has no time-out and a session can hang. */
+ * because libESMTP is not safe in a long-lived one: its connect() has no time-out and a session can hang. A child is kept for further
+ * batches as long as every message got an answer; it is killed at the deadline and replaced after anything else. */
 #ifndef MU_MAIL_H
 #define MU_MAIL_H
 
@@ -13,7 +14,6 @@ typedef struct {
     mu_smtp_security security;   /* STARTTLS is required when chosen, never optional */
     const char *user, *password; /* "" = no sign-in. Never sent over an unencrypted connection, except to this very host */
     const char *ca_file;         /* "" = the system's */
-    int         sessions;        /* side by side */
     int64_t     timeout;         /* seconds for one session with all its messages */
 } mu_mail_server;
 
@@ -40,11 +40,18 @@ typedef struct {
 /* The configuration's server. MU_UNAVAILABLE when smtp.host is not set. */
 mu_err mu_mail_server_load(mu_arena *arena, mu_problem *problem, mu_mail_server *ret) MU_MUST;
 
-/* Sends all and fills ret[0 … count-1]; never fails as a whole: what could not be tried is MU_MAIL_RETRY with the reason. */
-void mu_mail_send(mu_arena *arena, const mu_mail_server *server, const mu_mail *mails, size_t count, mu_mail_result *ret);
+/* Up to `sessions` children that send side by side. They are kept between batches: starting one takes longer than a mail. One thread's own;
+ * in the arena, but to be closed before it goes. */
+typedef struct mu_mail_pool mu_mail_pool;
+mu_mail_pool *mu_mail_pool_new(mu_arena *arena, int sessions);
+void          mu_mail_pool_rest(mu_mail_pool *pool);  /* between batches: one child stays at hand, the others go after a while */
+void          mu_mail_pool_close(mu_mail_pool *pool);
 
-/* `muster mail-child`: reads one batch as JSON on standard input, answers as JSON on standard output. Exit status 0 when it
- * answered. Not for people. */
+/* Sends all and fills ret[0 … count-1]; never fails as a whole: what could not be tried is MU_MAIL_RETRY with the reason. */
+void mu_mail_send(mu_mail_pool *pool, mu_arena *arena, const mu_mail_server *server, const mu_mail *mails, size_t count, mu_mail_result *ret);
+
+/* `muster mail-child`: reads batches (mail_frame.h) on standard input and answers each on standard output, until the input ends or
+ * a session did not go as it should. Not for people. */
 int mu_mail_child(void);
 
 /* none, starttls or tls. */

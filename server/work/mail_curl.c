@@ -78,10 +78,13 @@ send_one(CURL *easy, mu_arena *arena, mu_mail_job *job, int64_t ends)
     return refused;
 }
 
-void
+bool
 mu_mail_curl(mu_arena *arena, const mu_mail_server *server, mu_mail_job *jobs, size_t count)
 {
-    CURL *easy = curl_global_init(CURL_GLOBAL_ALL) == CURLE_OK ? curl_easy_init() : NULL;
+    static bool initialised;
+    if (!initialised)
+        initialised = curl_global_init(CURL_GLOBAL_ALL) == CURLE_OK;
+    CURL *easy = initialised ? curl_easy_init() : NULL;
     int64_t ends = mu_monotonic_ms() + server->timeout * 1000;
     bool open = easy != NULL;
 
@@ -93,4 +96,5 @@ mu_mail_curl(mu_arena *arena, const mu_mail_server *server, mu_mail_job *jobs, s
         else if (!jobs[i].settled)
             mu_mail_settle(arena, &jobs[i], MU_MAIL_RETRY, 0, "no connection to the mail server");
     curl_easy_cleanup(easy);
+    return open;
 }

@@ -1,12 +1,11 @@
-/* libESMTP 1.1.0 behind its guards. The child process that runs this sends one session and ends, which also covers the
- * library's leaks and its cached TLS context. */
+/* libESMTP 1.1.0 behind its guards. The child process that runs this sends one session after another as long as each ends well;
+ * the TLS context is always ours, because the library's own does not outlive its first session. */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +112,26 @@ tls_context(const mu_mail_server *server)
     return ctx;
 }
 
+/* Reading the certificates of the system takes longer than a mail: the context is kept while host and file stay the same. */
+static SSL_CTX *
+kept_context(const mu_mail_server *server)
+{
+    static SSL_CTX *kept;
+    static char *of;
+    char *asked = NULL;
+
+    if (asprintf(&asked, "%s\n%s", server->host, server->ca_file) < 0)
+        return NULL;
+    if (kept == NULL || strcmp(asked, of) != 0) {
+        SSL_CTX_free(kept);
+        free(of);
+        kept = tls_context(server);
+        of = asked;
+    } else
+        free(asked);
+    return kept;
+}
+
 static int
 on_auth(auth_client_request_t request, char **result, int fields, void *closure)
 {
@@ -195,10 +214,11 @@ none_sent(mu_arena *arena, mu_mail_job *jobs, size_t count, const char *reason)
             mu_mail_settle(arena, &jobs[i], MU_MAIL_RETRY, 0, reason);
 }
 
-static void
+static bool
 run_session(session_state *state, smtp_session_t session, mu_mail_job *jobs, size_t count)
 {
     char text[200] = "the mail session broke off";
+    ERR_clear_error();
     bool started = smtp_start_session(session) != 0;
     int error = smtp_errno();
     bool plain = state->server->security == MU_SMTP_NONE && error == SMTP_ERR_DROPPED_CONNECTION;
@@ -211,45 +231,54 @@ run_session(session_state *state, smtp_session_t session, mu_mail_job *jobs, siz
     for (size_t i = 0; i < count; i++)
         if (!jobs[i].settled)
             settle(state, &jobs[i], started && error == 0, plain, text);
+    return started && error == 0;
 }
 
-void
+/* TLS and sign-in; NULL, or what cannot be used. */
+static const char *
+secure(session_state *state, smtp_session_t session, auth_context_t *ret_auth)
+{
+    static bool initialised;
+    const mu_mail_server *server = state->server;
+
+    if (server->security == MU_SMTP_STARTTLS) {
+        SSL_CTX *ctx = kept_context(server);
+        if (ctx == NULL || smtp_starttls_set_ctx(session, ctx) == 0 || smtp_starttls_enable(session, Starttls_REQUIRED) == 0)
+            return "smtp.ca_file cannot be used";
+    }
+    if (server->user[0] == '\0')
+        return NULL;
+    if (!initialised)
+        auth_client_init();
+    initialised = true;
+    *ret_auth = auth_create_context();
+    if (*ret_auth == NULL || auth_set_mechanism_flags(*ret_auth, AUTH_PLUGIN_PLAIN, 0) == 0
+        || auth_set_interact_cb(*ret_auth, on_auth, state) == 0 || smtp_auth_set_context(session, *ret_auth) == 0)
+        return "sign-in to the mail server cannot be set up";
+    return NULL;
+}
+
+bool
 mu_mail_esmtp(mu_arena *arena, const mu_mail_server *server, mu_mail_job *jobs, size_t count)
 {
     session_state state = { .arena = arena, .server = server };
     smtp_session_t session = smtp_create_session();
-    SSL_CTX *ctx = NULL;
     auth_context_t auth = NULL;
-    bool v6 = strchr(server->host, ':') != NULL;
+    bool v6 = strchr(server->host, ':') != NULL, good = false;
+    const char *why;
 
-    signal(SIGPIPE, SIG_IGN);
     if (session == NULL || smtp_set_server(session, mu_printf(arena, v6 ? "[%s]:%d" : "%s:%d", server->host, server->port)) == 0) {
         none_sent(arena, jobs, count, "smtp.host is malformed");
-        return;
+        return false;
     }
     smtp_set_eventcb(session, on_event, &state);
     set_timeouts(session, server->timeout);
-    if (server->security == MU_SMTP_STARTTLS) {
-        ctx = tls_context(server);
-        if (ctx == NULL || smtp_starttls_set_ctx(session, ctx) == 0 || smtp_starttls_enable(session, Starttls_REQUIRED) == 0) {
-            none_sent(arena, jobs, count, "smtp.ca_file cannot be used");
-            return;
-        }
-    }
-    if (server->user[0] != '\0') {
-        auth_client_init();
-        auth = auth_create_context();
-        if (auth == NULL || auth_set_mechanism_flags(auth, AUTH_PLUGIN_PLAIN, 0) == 0
-            || auth_set_interact_cb(auth, on_auth, &state) == 0 || smtp_auth_set_context(session, auth) == 0) {
-            none_sent(arena, jobs, count, "sign-in to the mail server cannot be set up");
-            return;
-        }
-    }
-    if (add_jobs(session, jobs, count))
-        run_session(&state, session, jobs, count);
-    none_sent(arena, jobs, count, "the message could not be handed to the mail library");
+    why = secure(&state, session, &auth);
+    if (why == NULL && add_jobs(session, jobs, count))
+        good = run_session(&state, session, jobs, count);
+    none_sent(arena, jobs, count, why != NULL ? why : "the message could not be handed to the mail library");
     smtp_destroy_session(session);
     if (auth != NULL)
         auth_destroy_context(auth);
-    SSL_CTX_free(ctx);
+    return good;
 }

@@ -215,6 +215,7 @@ typedef struct {
     bool             have_server;
     const char      *from;
     int              sessions;
+    mu_mail_pool    *pool;
 } sender;
 
 static const char *
@@ -253,7 +254,6 @@ read_server(sender *s, mu_arena *arena)
     mu_tx *tx;
 
     s->have_server = mu_mail_server_load(arena, &problem, &s->server) == MU_OK;
-    s->server.sessions = s->sessions;
     s->from = mu_conf_text(MU_CONF_SMTP_FROM);
     if (mu_tx_begin(s->outbox->db, arena, &problem, &tx) == MU_OK) {
         int index = mu_tx_queue(tx, Q_setting_mail, NO_ARGS);
@@ -321,7 +321,7 @@ deliver(const sender *s, mu_arena *arena, const mu_out_row *rows, size_t count, 
         if (admit(s, arena, &rows[i], may_go[i], &mails[n], &results[i]))
             which[n++] = i;
     if (n > 0)
-        mu_mail_send(arena, &s->server, mails, n, answers);
+        mu_mail_send(s->pool, arena, &s->server, mails, n, answers);
     for (size_t k = 0; k < n; k++)
         results[which[k]] = result_of(arena, &rows[which[k]], &answers[k], mu_monotonic_ms() - began);
 }
@@ -354,12 +354,16 @@ turn(sender *s, mu_bell *bell)
 void
 mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int sessions)
 {
+    mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(0);
     mu_mailer *mailer = mu_mailer_new();
-    sender s = { .outbox = outbox, .mailer = mailer, .sessions = sessions };
+    sender s = { .outbox = outbox, .mailer = mailer, .sessions = sessions, .pool = mu_mail_pool_new(arena, sessions) };
     uint64_t seen = 0;
 
     while (!mu_bell_stopped(bell))
-        if (turn(&s, bell) == 0)
+        if (turn(&s, bell) == 0) {
+            mu_mail_pool_rest(s.pool);
             mu_bell_wait(bell, &seen, poll_ms);
+        }
+    mu_mail_pool_close(s.pool);
     mu_mailer_free(mailer);
 }

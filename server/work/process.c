@@ -14,6 +14,8 @@
 #include "clock.h"
 
 #define ERRORS_KEPT 65536
+#define STOP_MS     1000     /* for a kept child to see the end of its input */
+#define PIPE_BYTES  (1 << 20)
 
 static void
 shut(int *fd)
@@ -30,6 +32,7 @@ pipes(int in[2], int out[2], int err[2])
     in[0] = in[1] = out[0] = out[1] = err[0] = err[1] = -1;
     if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0)
         return false;
+    (void)fcntl(in[1], F_SETPIPE_SZ, PIPE_BYTES); /* fewer turns for a large input; the ordinary size does as well */
     return fcntl(in[1], F_SETFL, O_NONBLOCK) == 0 && fcntl(out[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(err[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
@@ -62,15 +65,11 @@ spawn(mu_process *p, int in, int out, int err)
 }
 
 static void
-start(mu_process *p)
+launch(mu_process *p)
 {
     int in[2], out[2], err[2], failed = EMFILE;
 
-    p->output = (mu_buf)MU_BUF(p->output_max);
-    p->errors = (mu_buf)MU_BUF(2 * ERRORS_KEPT);
     p->pid = -1;
-    p->sent = 0;
-    p->kill_at = mu_monotonic_ms() + p->deadline_ms;
     if (pipes(in, out, err))
         failed = spawn(p, in[0], out[1], err[1]);
     shut(&in[0]);
@@ -80,9 +79,8 @@ start(mu_process *p)
     p->out_fd = out[0];
     p->err_fd = err[0];
     p->end = failed == 0 ? MU_PROCESS_EXITED : failed == ENOENT ? MU_PROCESS_NOT_FOUND : MU_PROCESS_FAILED;
-    if (p->pid < 0 || p->input_n == 0)
-        shut(&p->in_fd);
     if (p->pid < 0) {
+        shut(&p->in_fd);
         shut(&p->out_fd);
         shut(&p->err_fd);
     }
@@ -107,7 +105,7 @@ feed(mu_process *p)
 
     if (n > 0)
         p->sent += (size_t)n;
-    if ((n < 0 && errno != EAGAIN && errno != EINTR) || p->sent == p->input_n)
+    if ((n < 0 && errno != EAGAIN && errno != EINTR) || (p->sent == p->input_n && p->answered == NULL))
         shut(&p->in_fd);
 }
 
@@ -135,24 +133,29 @@ drain(int *fd, mu_buf *into)
     return true;
 }
 
+/* Whether there is still something to wait for. */
 static bool
-is_open(const mu_process *p)
+busy(const mu_process *p)
 {
-    return p->in_fd >= 0 || p->out_fd >= 0 || p->err_fd >= 0;
+    return p->end != MU_PROCESS_ANSWERED && (p->in_fd >= 0 || p->out_fd >= 0 || p->err_fd >= 0);
 }
 
 /* One turn of one child, by what poll said about its three descriptors. */
 static void
 serve(mu_process *p, const struct pollfd *fds)
 {
-    if (p->in_fd >= 0 && fds[0].revents != 0)
-        feed(p);
-    if (p->out_fd >= 0 && fds[1].revents != 0 && !drain(&p->out_fd, &p->output))
-        kill_group(p, MU_PROCESS_TOO_MUCH);
     if (p->err_fd >= 0 && fds[2].revents != 0) {
         drain(&p->err_fd, &p->errors);
         keep_tail(&p->errors);
     }
+    if (p->in_fd >= 0 && fds[0].revents != 0)
+        feed(p);
+    if (p->out_fd >= 0 && fds[1].revents != 0 && !drain(&p->out_fd, &p->output))
+        kill_group(p, MU_PROCESS_TOO_MUCH);
+    else if (p->answered != NULL && p->in_fd >= 0 && p->sent == p->input_n && p->answered(&p->output))
+        p->end = MU_PROCESS_ANSWERED;
+    else if (p->out_fd < 0)
+        shut(&p->in_fd); /* no answer can come any more */
 }
 
 /* When its pipes are closed a child has until its deadline to end by itself. */
@@ -162,7 +165,7 @@ reap(mu_process *p)
     siginfo_t info;
     int status = 0, pidfd;
 
-    if (p->pid < 0)
+    if (p->pid <= 0)
         return;
     pidfd = pidfd_open(p->pid, 0);
     if (p->end == MU_PROCESS_EXITED && pidfd >= 0) {
@@ -186,16 +189,65 @@ wait_turn(mu_process *list, size_t count, struct pollfd *fds)
 
     for (size_t i = 0; i < count; i++) {
         mu_process *p = &list[i];
-        fds[3 * i] = (struct pollfd){ .fd = p->in_fd, .events = POLLOUT };
-        fds[3 * i + 1] = (struct pollfd){ .fd = p->out_fd, .events = POLLIN };
-        fds[3 * i + 2] = (struct pollfd){ .fd = p->err_fd, .events = POLLIN };
-        if (is_open(p) && p->kill_at < next)
+        bool waits = busy(p);
+        fds[3 * i] = (struct pollfd){ .fd = waits && p->sent < p->input_n ? p->in_fd : -1, .events = POLLOUT };
+        fds[3 * i + 1] = (struct pollfd){ .fd = waits ? p->out_fd : -1, .events = POLLIN };
+        fds[3 * i + 2] = (struct pollfd){ .fd = waits ? p->err_fd : -1, .events = POLLIN };
+        if (waits && p->kill_at < next)
             next = p->kill_at;
     }
     if (poll(fds, 3 * count, next > now ? (int)(next - now) : 0) < 0)
         return;
     for (size_t i = 0; i < count; i++)
         serve(&list[i], fds + 3 * i);
+}
+
+/* A kept child says nothing of its own accord: whatever there is to read between two inputs is its end. */
+static bool
+well(const mu_process *p)
+{
+    struct pollfd fd = { .fd = p->out_fd, .events = POLLIN };
+
+    return p->pid > 0 && p->in_fd >= 0 && p->out_fd >= 0 && poll(&fd, 1, 0) == 0;
+}
+
+void
+mu_process_ready(mu_process *p)
+{
+    if (well(p))
+        return;
+    mu_process_stop(p);
+    launch(p);
+}
+
+void
+mu_process_stop(mu_process *p)
+{
+    if (p->pid <= 0)
+        return;
+    shut(&p->in_fd);
+    shut(&p->out_fd);
+    shut(&p->err_fd);
+    p->end = MU_PROCESS_EXITED;
+    p->kill_at = mu_monotonic_ms() + STOP_MS;
+    reap(p);
+}
+
+static void
+begin(mu_process *p)
+{
+    p->output = (mu_buf)MU_BUF(p->output_max);
+    p->errors = (mu_buf)MU_BUF(2 * ERRORS_KEPT);
+    p->sent = 0;
+    if (p->answered != NULL)
+        mu_process_ready(p);
+    else
+        launch(p);
+    p->kill_at = mu_monotonic_ms() + p->deadline_ms;
+    if (p->pid > 0)
+        p->end = MU_PROCESS_EXITED;
+    if (p->in_fd >= 0 && p->input_n == 0)
+        shut(&p->in_fd);
 }
 
 void
@@ -206,19 +258,20 @@ mu_process_run(mu_process *list, size_t count)
     if (fds == NULL)
         abort();
     for (size_t i = 0; i < count; i++)
-        start(&list[i]);
+        begin(&list[i]);
     for (bool open = true; open;) {
         open = false;
         for (size_t i = 0; i < count; i++) {
-            if (is_open(&list[i]) && mu_monotonic_ms() >= list[i].kill_at)
+            if (busy(&list[i]) && mu_monotonic_ms() >= list[i].kill_at)
                 kill_group(&list[i], MU_PROCESS_DEADLINE);
-            open = open || is_open(&list[i]);
+            open = open || busy(&list[i]);
         }
         if (open)
             wait_turn(list, count, fds);
     }
     for (size_t i = 0; i < count; i++)
-        reap(&list[i]);
+        if (list[i].end != MU_PROCESS_ANSWERED)
+            reap(&list[i]);
     free(fds);
 }
 
