@@ -41,6 +41,16 @@ bool mu_buf_add(mu_buf *buf, const void *bytes, size_t n)
     return true;
 }
 
+char *mu_buf_grow(mu_buf *buf, size_t n)
+{
+    if (!room(buf, n))
+        return NULL;
+    char *at = buf->at + buf->n;
+    buf->n += n;
+    buf->at[buf->n] = '\0';
+    return at;
+}
+
 bool mu_buf_adds(mu_buf *buf, const char *text)
 {
     return mu_buf_add(buf, text, strlen(text));

@@ -17,6 +17,8 @@ bool mu_buf_add(mu_buf *buf, const void *bytes, size_t n);
 bool mu_buf_adds(mu_buf *buf, const char *text);
 bool mu_buf_addc(mu_buf *buf, char c);
 bool mu_buf_addf(mu_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Room for n more bytes, which count at once and which the caller sets, all of them; NULL when the maximum would be passed. */
+char *mu_buf_grow(mu_buf *buf, size_t n);
 /* Text with & < > " ' escaped for HTML and XML. */
 bool mu_buf_add_html(mu_buf *buf, const char *text, size_t n);
 /* A JSON string with its quotes. `text` must be valid UTF-8. */

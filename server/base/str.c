@@ -46,6 +46,15 @@ bool mu_utf8_valid(const char *text, size_t n)
 {
     const unsigned char *at = (const unsigned char *)text;
     while (n > 0) {
+        uint64_t eight;
+        if (n >= sizeof eight) { /* most text is ASCII: eight at once, none of them 0x00 or above 0x7F */
+            memcpy(&eight, at, sizeof eight);
+            if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) == 0) {
+                at += sizeof eight;
+                n -= sizeof eight;
+                continue;
+            }
+        }
         size_t length = utf8_length(at, n);
         if (length == 0)
             return false;

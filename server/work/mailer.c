@@ -1,154 +1,20 @@
 #include "mailer.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "assets.h"
-#include "clock.h"
 #include "conf.h"
+#include "clock.h"
 #include "crypto.h"
-#include "json.h"
+#include "letter.h"
 #include "log.h"
-#include "mustache.h"
+#include "mail.h"
+#include "mime.h"
 #include "str.h"
-#include "words.h"
 
 #define MESSAGE_MAX (8u << 20)
-#define BODY_MAX    (1u << 20)
 #define RETRY_SHARE 4        /* a quarter of a batch may be retries */
 
-typedef struct { const char *path; const mu_template *template; } kept;
-
-struct mu_mailer {
-    mu_arena   *arena;
-    kept       *templates;
-    size_t      count;
-};
-
-/* ---- templates ---- */
-
-static const mu_template *
-find(const mu_mailer *mailer, const char *purpose, const char *ending)
-{
-    for (size_t i = 0; i < mailer->count; i++) {
-        const char *name = mailer->templates[i].path + strlen("web/mail/");
-        size_t n = strlen(purpose);
-        if (strncmp(name, purpose, n) == 0 && mu_same(name + n, ending))
-            return mailer->templates[i].template;
-    }
-    return NULL;
-}
-
-typedef struct { const mu_mailer *mailer; const char *ending; } partials;
-
-static const mu_template *
-on_partial(void *closure, const char *name)
-{
-    const partials *p = closure;
-
-    return find(p->mailer, name, p->ending);
-}
-
-static void
-keep_template(mu_mailer *mailer, const mu_asset *asset)
-{
-    size_t n = strlen(asset->path);
-    bool plain = n > 4 && mu_same(asset->path + n - 4, ".txt");
-    mu_problem problem = { .arena = mailer->arena };
-    mu_template *template;
-
-    if (!plain && !(n > 5 && mu_same(asset->path + n - 5, ".html")))
-        return;
-    if (mu_template_parse(mailer->arena, asset->raw, asset->raw_n, plain ? MU_TPL_PLAIN : 0, &problem, &template) != MU_OK) {
-        mu_log(MU_LOG_ERROR, "mail.template", "path=%s", asset->path);
-        return;
-    }
-    mailer->templates[mailer->count++] = (kept){ asset->path, template };
-}
-
-mu_mailer *
-mu_mailer_new(void)
-{
-    mu_arena *arena = mu_arena_new(32u << 20);
-    mu_mailer *mailer = mu_alloc(arena, sizeof *mailer);
-    size_t count = 0;
-
-    mailer->arena = arena;
-    for (size_t i = 0; i < mu_assets_count; i++)
-        count += mu_starts(mu_assets[i].path, "web/mail/");
-    mailer->templates = mu_alloc(arena, sizeof(kept) * (count + 1));
-    for (size_t i = 0; i < mu_assets_count; i++)
-        if (mu_starts(mu_assets[i].path, "web/mail/"))
-            keep_template(mailer, &mu_assets[i]);
-    return mailer;
-}
-
-void
-mu_mailer_free(mu_mailer *mailer)
-{
-    if (mailer != NULL)
-        mu_arena_free(mailer->arena); /* the mailer lives in it */
-}
-
 /* ---- one message ---- */
-
-/* The text in the reader's language, else in the other one. */
-static const char *
-text_of(const json_t *texts, const char *language)
-{
-    const char *text = json_is_string(texts) ? json_string_value(texts) : mu_json_str(texts, language);
-
-    if (text == NULL || text[0] == '\0')
-        text = mu_json_str(texts, mu_same(language, "en") ? "zh" : "en");
-    return text != NULL ? text : "";
-}
-
-static void
-add_paragraphs(json_t *model, const char *language)
-{
-    json_t *list = json_array();
-    const char *at = text_of(json_object_get(model, "text"), language);
-
-    for (;;) {
-        size_t n = strcspn(at, "\n");
-        if (n > 0)
-            json_array_append_new(list, json_stringn(at, n));
-        if (at[n] == '\0')
-            break;
-        at += n + 1;
-    }
-    json_object_set_new(model, "paragraphs", list);
-}
-
-/* Rendered text, or NULL when there is no such template. */
-static mu_err
-render(const mu_mailer *mailer, mu_arena *arena, const json_t *model, const mu_out_row *row, const char *ending, const char **ret)
-{
-    const mu_template *template = row->purpose != NULL ? find(mailer, row->purpose, ending) : NULL;
-    partials closure = { mailer, ending };
-    mu_render how = { .language = row->language, .word = mu_word, .partial = on_partial, .closure = &closure, .now = mu_wall_now() };
-    MU_BUF_AUTO(out, BODY_MAX);
-
-    if (template == NULL)
-        template = find(mailer, "notification", ending);
-    *ret = NULL;
-    if (template == NULL)
-        return MU_OK;
-    TRY(mu_template_render(template, model, &how, &out));
-    *ret = mu_strndup(arena, out.at != NULL ? out.at : "", out.n);
-    return MU_OK;
-}
-
-/* Without templates the words themselves still go out: a missing file must not silence an alarm. */
-static const char *
-bare_text(mu_arena *arena, const json_t *model, const char *language)
-{
-    const char *url = mu_json_str(mu_json_at(model, "incident"), "url"), *ack = mu_json_str(model, "ack_url");
-
-    return mu_printf(arena, "%s\n%s%s\n%s\n", text_of(json_object_get(model, "text"), language), url != NULL ? "\n" : "", url != NULL ? url : "", ack != NULL ? ack : "");
-}
 
 static char *
 lower(mu_arena *arena, const char *text)
@@ -172,35 +38,29 @@ one_line(mu_arena *arena, const char *text)
     return made;
 }
 
-mu_err
-mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row, const char *from, mu_problem *problem, mu_mail *ret)
+/* The message of a row, complete. `from` = the sender's mailbox. Faults: bad address, model or template. */
+static mu_err
+write_mail(mu_letters *letters, mu_arena *arena, const mu_out_row *row, const char *from, mu_problem *problem, mu_mail *ret)
 {
-    json_t *model;
-    const char *ref, *thread_of, *subject, *at = strrchr(from, '@'), *domain = at != NULL ? at + 1 : "localhost";
+    const char *ref = row->ref, *thread_of = ref != NULL ? lower(arena, ref) : "system", *at = strrchr(from, '@'),
+               *domain = at != NULL ? at + 1 : "localhost";
+    mu_letter letter;
     char *to;
     MU_BUF_AUTO(out, MESSAGE_MAX);
 
     TRY(mu_mail_address(arena, row->address, problem, "/to", &to));
-    TRY(mu_json_parse(arena, row->document, strlen(row->document), problem, &model));
-    add_paragraphs(model, row->language);
-    ref = row->ref;
-    thread_of = ref != NULL ? lower(arena, ref) : "system";
-    subject = text_of(json_object_get(model, "subject"), row->language);
+    TRY(mu_letter_write(letters, arena, row, problem, &letter));
     mu_mime m = {
         .message_id = mu_printf(arena, "%s.%s@%s", thread_of, row->event_id, domain),
         .thread = ref != NULL ? mu_printf(arena, "%s@%s", thread_of, domain) : NULL,
-        .from = from, .from_name = one_line(arena, text_of(mu_json_at(model, "site.name"), row->language)), .to = to,
-        .to_name = one_line(arena, text_of(mu_json_at(model, "recipient.name"), row->language)),
-        .subject = one_line(arena, ref != NULL ? mu_printf(arena, "[%s] %s", ref, subject) : subject),
+        .from = from, .from_name = one_line(arena, letter.site), .to = to, .to_name = one_line(arena, letter.reader),
+        .subject = one_line(arena, ref != NULL ? mu_printf(arena, "[%s] %s", ref, letter.subject) : letter.subject),
+        .text = letter.text, .html = letter.html,
         .language = row->language, .drill = !mu_same(row->kind, "incident") && !mu_same(row->kind, "system"),
         .urgent = mu_same(row->severity, "I") || mu_same(row->severity, "II"), .incident = ref, .severity = row->severity,
     };
     if (!mu_time_parse(row->created_at, &m.at)) /* the same Date on every attempt */
         m.at = mu_wall_now();
-    TRY(render(mailer, arena, model, row, ".txt", &m.text));
-    TRY(render(mailer, arena, model, row, ".html", &m.html));
-    if (m.text == NULL)
-        m.text = bare_text(arena, model, row->language);
     TRY(mu_mime_write(arena, &m, problem, &out));
     *ret = (mu_mail){ .from = from, .to = to, .bytes = mu_strndup(arena, out.at, out.n), .n = out.n };
     return MU_OK;
@@ -210,7 +70,7 @@ mu_mailer_write(const mu_mailer *mailer, mu_arena *arena, const mu_out_row *row,
 
 typedef struct {
     const mu_outbox *outbox;
-    const mu_mailer *mailer;
+    mu_letters      *letters;
     mu_mail_server   server;
     bool             have_server;
     const char      *from;
@@ -285,7 +145,7 @@ admit(const sender *s, mu_arena *arena, const mu_out_row *row, bool may_go, mu_m
         *result = mu_outbox_result(arena, row, MU_OUT_RETRY, 0, may_go ? "no mail server is configured (smtp.host)" : "lease lost", 0, -1, false);
     else if (row->endpoint_disabled)
         *result = mu_outbox_result(arena, row, MU_OUT_REFUSED, 0, "the endpoint is disabled", 0, -1, false);
-    else if (mu_mailer_write(s->mailer, arena, row, s->from, &problem, mail) != MU_OK)
+    else if (write_mail(s->letters, arena, row, s->from, &problem, mail) != MU_OK)
         *result = mu_outbox_result(arena, row, MU_OUT_DEAD, 0,
                                    mu_printf(arena, "the message could not be written: %s %s", problem.first != NULL && problem.first->key != NULL ? problem.first->key : "",
                                              problem.first != NULL && problem.first->pointer != NULL ? problem.first->pointer : ""),
@@ -341,6 +201,7 @@ turn(sender *s, mu_bell *bell)
     mu_out_result *results = mu_alloc(arena, sizeof *results * count);
     uint64_t seen = 0;
 
+    mu_letters_forget(s->letters);
     read_server(s, arena);
     if (mu_outbox_begin(s->outbox, arena, rows, count, may_go) != MU_OK)
         memset(may_go, 0, count);
@@ -355,8 +216,7 @@ void
 mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int sessions)
 {
     mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(0);
-    mu_mailer *mailer = mu_mailer_new();
-    sender s = { .outbox = outbox, .mailer = mailer, .sessions = sessions, .pool = mu_mail_pool_new(arena, sessions) };
+    sender s = { .outbox = outbox, .letters = mu_letters_new(), .sessions = sessions, .pool = mu_mail_pool_new(arena, sessions) };
     uint64_t seen = 0;
 
     while (!mu_bell_stopped(bell))
@@ -365,5 +225,5 @@ mu_mailer_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int sessions
             mu_bell_wait(bell, &seen, poll_ms);
         }
     mu_mail_pool_close(s.pool);
-    mu_mailer_free(mailer);
+    mu_letters_free(s.letters);
 }

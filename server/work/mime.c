@@ -99,6 +99,16 @@ check(const mu_mime *m, mu_problem *problem)
     return MU_OK;
 }
 
+/* Lower-case letters, digits, dots and single hyphens: nothing that IDNA would change or refuse beyond what mu_is_email() does. */
+static bool
+plain_domain(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '.' || (*c == '-' && c[1] != '-')))
+            return false;
+    return true;
+}
+
 mu_err
 mu_mail_address(mu_arena *arena, const char *text, mu_problem *problem, const char *pointer, char **ret)
 {
@@ -110,10 +120,14 @@ mu_mail_address(mu_arena *arena, const char *text, mu_problem *problem, const ch
     for (const char *c = text; c < at; c++)
         if ((unsigned char)*c >= 0x7f)
             return mu_fail(problem, MU_INVALID, pointer, "error.mail.local_part", NULL);
-    if (idn2_to_ascii_8z(at + 1, &domain, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+    if (plain_domain(at + 1))
+        made = mu_strdup(arena, text);
+    else if (idn2_to_ascii_8z(at + 1, &domain, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
         return mu_fail(problem, MU_INVALID, pointer, "error.mail.address", NULL);
-    made = mu_printf(arena, "%.*s@%s", (int)(at - text), text, domain);
-    idn2_free(domain);
+    else {
+        made = mu_printf(arena, "%.*s@%s", (int)(at - text), text, domain);
+        idn2_free(domain);
+    }
     if (!mu_is_email(made))
         return mu_fail(problem, MU_INVALID, pointer, "error.mail.address", NULL);
     *ret = made;
@@ -124,20 +138,25 @@ mu_mail_address(mu_arena *arena, const char *text, mu_problem *problem, const ch
 
 static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* Base64 of n bytes without a line break. */
-static void
-base64_run(mu_buf *out, const uint8_t *at, size_t n)
+/* Base64 of n bytes without a line break; gives the end of what was written: four for every three begun. */
+static char *
+base64_run(char *to, const uint8_t *at, size_t n)
 {
-    char four[4];
-
-    for (; n > 0; at += 3, n -= n < 3 ? n : 3) {
-        uint32_t v = (uint32_t)at[0] << 16 | (n > 1 ? (uint32_t)at[1] << 8 : 0) | (n > 2 ? at[2] : 0);
-        four[0] = base64_digits[v >> 18];
-        four[1] = base64_digits[v >> 12 & 63];
-        four[2] = n > 1 ? base64_digits[v >> 6 & 63] : '=';
-        four[3] = n > 2 ? base64_digits[v & 63] : '=';
-        mu_buf_add(out, four, 4);
+    for (; n >= 3; at += 3, n -= 3) {
+        uint32_t v = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
+        *to++ = base64_digits[v >> 18];
+        *to++ = base64_digits[v >> 12 & 63];
+        *to++ = base64_digits[v >> 6 & 63];
+        *to++ = base64_digits[v & 63];
     }
+    if (n > 0) {
+        uint32_t v = (uint32_t)at[0] << 16 | (n > 1 ? (uint32_t)at[1] << 8 : 0);
+        *to++ = base64_digits[v >> 18];
+        *to++ = base64_digits[v >> 12 & 63];
+        *to++ = n > 1 ? base64_digits[v >> 6 & 63] : '=';
+        *to++ = '=';
+    }
+    return to;
 }
 
 /* A body: 57 bytes make a line of 76. */
@@ -145,10 +164,12 @@ static void
 base64_body(mu_buf *out, const void *bytes, size_t n)
 {
     const uint8_t *at = bytes;
+    char *to = mu_buf_grow(out, (n + 2) / 3 * 4 + 2 * ((n + 56) / 57));
 
-    for (size_t done = 0; done < n; done += 57) {
-        base64_run(out, at + done, n - done < 57 ? n - done : 57);
-        mu_buf_adds(out, "\r\n");
+    for (size_t done = 0; to != NULL && done < n; done += 57) {
+        to = base64_run(to, at + done, n - done < 57 ? n - done : 57);
+        *to++ = '\r';
+        *to++ = '\n';
     }
 }
 
@@ -176,7 +197,9 @@ words(mu_buf *out, const char *text, size_t used, bool force)
         if (take > 0) {
             const void *raw = text + done;
             mu_buf_adds(out, WORD_HEAD);
-            base64_run(out, raw, take);
+            char *to = mu_buf_grow(out, (take + 2) / 3 * 4);
+            if (to != NULL)
+                base64_run(to, raw, take);
             mu_buf_adds(out, WORD_TAIL);
             done += take;
         }
@@ -336,7 +359,21 @@ body_start(const char *html)
     return end != NULL ? (size_t)(end - html) + 1 : 0;
 }
 
-/* Text with CRLF line ends (RFC 2046, 4.1.1), the mark in front where one is due. */
+/* Lines with CRLF (RFC 2046, 4.1.1); those that have it keep it. */
+static void
+add_lines(mu_buf *out, const char *text, size_t n)
+{
+    const char *const end = text + n;
+
+    for (const char *line; text < end && (line = memchr(text, '\n', (size_t)(end - text))) != NULL; text = line + 1) {
+        size_t length = (size_t)(line - text);
+        mu_buf_add(out, text, length > 0 && line[-1] == '\r' ? length - 1 : length);
+        mu_buf_add(out, "\r\n", 2);
+    }
+    mu_buf_add(out, text, (size_t)(end - text));
+}
+
+/* Text as base64, the mark in front of `mark_at` where one is due. */
 static void
 text_part(mu_buf *out, const char *type, const char *text, size_t mark_at, bool drill)
 {
@@ -344,15 +381,10 @@ text_part(mu_buf *out, const char *type, const char *text, size_t mark_at, bool 
     mu_buf crlf = MU_BUF(2 * n + 64);
 
     mu_buf_addf(out, "Content-Type: %s; charset=UTF-8\r\nContent-Transfer-Encoding: base64\r\n\r\n", type);
-    for (size_t i = 0; i <= n; i++) {
-        if (i == mark_at && drill)
-            mu_buf_adds(&crlf, MU_DRILL_MARK "\r\n");
-        if (i == n)
-            break;
-        if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r'))
-            mu_buf_addc(&crlf, '\r');
-        mu_buf_addc(&crlf, text[i]);
-    }
+    add_lines(&crlf, text, mark_at);
+    if (drill)
+        mu_buf_adds(&crlf, MU_DRILL_MARK "\r\n");
+    add_lines(&crlf, text + mark_at, n - mark_at);
     if (crlf.over)
         out->over = true;
     base64_body(out, crlf.at != NULL ? crlf.at : "", crlf.n);
