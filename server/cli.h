@@ -40,6 +40,10 @@ int    mu_cli_usage(const char *words);
 void   mu_cli_manual(FILE *out);
 /* Takes the word out of argv when it is there. */
 bool   mu_cli_flag(mu_cli *cli, const char *word);
+/* Takes "--name VALUE" out of argv and gives the value; NULL when it is not there. Borrowed. */
+const char *mu_cli_option(mu_cli *cli, const char *option);
+/* The operator's language by the environment: "zh" or "en". */
+const char *mu_cli_language(void);
 /* A whole file ("-": standard input) of at most 256 MiB, followed by a NUL; owner: the arena. */
 mu_err mu_cli_read(mu_cli *cli, const char *path, char **ret, size_t *ret_n);
 /* Random sources, time zone, locale, limits of the process: before any thread. False: said why on standard error. */

@@ -14,26 +14,12 @@ typedef struct {
     json_t *words;             /* roles or scopes */
 } wish;
 
-/* Takes "--name VALUE" out of the words; NULL when it is not there. */
-static const char *take_option(mu_cli *cli, const char *option)
-{
-    for (int i = 0; i + 1 < cli->argc; i++) {
-        if (!mu_same(cli->argv[i], option))
-            continue;
-        const char *value = cli->argv[i + 1];
-        memmove(&cli->argv[i], &cli->argv[i + 2], (size_t)(cli->argc - i - 2) * sizeof *cli->argv);
-        cli->argc -= 2;
-        return value;
-    }
-    return NULL;
-}
-
 static json_t *take_words(mu_cli *cli, const char *option)
 {
     json_t *words = mu_json_own(cli->arena, json_array());
     const char *word;
 
-    while ((word = take_option(cli, option)) != NULL)
+    while ((word = mu_cli_option(cli, option)) != NULL)
         json_array_append_new(words, json_string(word));
     return words;
 }
@@ -78,7 +64,7 @@ static mu_err create_token(mu_tx *tx, void *closure)
 
 int mu_cmd_user_create(mu_cli *cli)
 {
-    wish w = { .words = take_words(cli, "--role"), .name = take_option(cli, "--name"), .mail = take_option(cli, "--mail") };
+    wish w = { .words = take_words(cli, "--role"), .name = mu_cli_option(cli, "--name"), .mail = mu_cli_option(cli, "--mail") };
 
     if (cli->argc != 1 || cli->argv[0][0] == '-')
         return mu_cli_usage("user create");
@@ -109,7 +95,7 @@ int mu_cmd_user_password(mu_cli *cli)
 
 int mu_cmd_token_create(mu_cli *cli)
 {
-    wish w = { .words = take_words(cli, "--scope"), .days = take_option(cli, "--days") };
+    wish w = { .words = take_words(cli, "--scope"), .days = mu_cli_option(cli, "--days") };
     int64_t days = 0;
 
     if (cli->argc != 2 || (w.days != NULL && !mu_parse_int(w.days, 1, TOKEN_DAYS_MOST, &days)))

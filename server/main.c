@@ -91,9 +91,27 @@ bool mu_cli_flag(mu_cli *cli, const char *word)
     return false;
 }
 
+const char *mu_cli_option(mu_cli *cli, const char *option)
+{
+    for (int i = 0; i + 1 < cli->argc; i++) {
+        if (!mu_same(cli->argv[i], option))
+            continue;
+        const char *value = cli->argv[i + 1];
+        memmove(&cli->argv[i], &cli->argv[i + 2], (size_t)(cli->argc - i - 2) * sizeof *cli->argv);
+        cli->argc -= 2;
+        return value;
+    }
+    return NULL;
+}
+
+const char *mu_cli_language(void)
+{
+    return chinese() ? "zh" : "en";
+}
+
 void mu_cli_words(FILE *out, const char *key, const char *(*value)(const void *closure, const char *name), const void *closure)
 {
-    const char *lang = chinese() ? "zh" : "en", *text = key != NULL ? mu_word(lang, key) : NULL;
+    const char *text = key != NULL ? mu_word(mu_cli_language(), key) : NULL;
 
     if (text == NULL)
         text = key != NULL ? key : "";

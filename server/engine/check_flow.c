@@ -301,11 +301,18 @@ longest(const mu_block *block, const mu_node *stop, bool *ret_stopped)
     return sum;
 }
 
+int64_t
+mu_playbook_longest(const mu_playbook *playbook)
+{
+    bool stopped = false;
+
+    return longest(playbook->main, recovery(playbook), &stopped);
+}
+
 static void
 check_rto(mu_reader *r)
 {
-    bool stopped = false;
-    int64_t way = longest(r->pb->main, recovery(r->pb), &stopped);
+    int64_t way = mu_playbook_longest(r->pb);
 
     if (r->pb->rto > 0 && way > r->pb->rto)
         mu_find(r, "V18", "longer", MU_FINDING_WARNING, "", "/plan/rto", "path", mu_duration_format(r->arena, way),

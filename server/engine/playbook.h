@@ -70,6 +70,9 @@ char *mu_playbook_yaml(mu_arena *arena, const json_t *doc);
  * with status "pending". For the editor's preview and for printing. Owner: the arena. */
 json_t *mu_playbook_outline(mu_arena *arena, const mu_playbook *playbook);
 
+/* Seconds along the longest way to the milestone that stops the clock `rto` (to the end when there is none): deadlines and waits. */
+int64_t mu_playbook_longest(const mu_playbook *playbook);
+
 /* What the playbook names outside itself: {"roles":{id:{zh,en,min,max,deputy}}, "groups":[…], "users":[…], "contacts":[…],
  * "channels":[…], "profiles":[…], "components":[…], "vars":[{name,type,from,values,required}]}. The store checks these against the
  * database when a version is published, and the run form asks for the vars. Owner: the arena. */
