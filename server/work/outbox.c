@@ -90,14 +90,14 @@ static mu_out_row
 row_of(const mu_rows *rows, int i)
 {
     /* The order of the columns is the query's. */
-    const char *c[20];
+    const char *c[19];
 
-    for (int k = 0; k < 20; k++)
+    for (int k = 0; k < 19; k++)
         c[k] = mu_cell(rows, i, k);
     return (mu_out_row){ .id = number(c[0]), .token = number(c[1]), .attempt = (int)number(c[2]), .kind = c[3], .delivery = c[4],
                          .once = mu_same(c[5], "once"), .audience = c[6], .drill_safe = mu_same(c[7], "t"), .endpoint_drill_safe = mu_same(c[8], "t"),
-                         .endpoint_disabled = mu_same(c[9], "t"), .address = c[11], .language = c[12], .secret = c[13], .event_id = c[14],
-                         .ref = c[15], .severity = c[16], .purpose = c[17], .created_at = c[18], .document = c[19] };
+                         .endpoint_disabled = mu_same(c[9], "t"), .address = c[10], .language = c[11], .secret = c[12], .event_id = c[13],
+                         .ref = c[14], .severity = c[15], .purpose = c[16], .created_at = c[17], .document = c[18] };
 }
 
 mu_err

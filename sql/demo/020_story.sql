@@ -94,11 +94,11 @@ begin
 
   update test_clock set shift = '0';
   -- What was "sent" in these stories never left, and says so.
-  update outbox b set delivery = 'simulate', state = 'simulated', attempt = 1, done_at = b.created_at + interval '2 seconds',
+  update outbox b set delivery = 'simulate', state = 'simulated', attempt = 1, ms = 0, done_at = b.created_at + interval '2 seconds',
     acked_at = case when b.ack_token is not null and b.id % 4 <> 0 then to_ms(b.created_at + interval '3 minutes') end,
     acked_by = case when b.ack_token is not null and b.id % 4 <> 0 then b.person_id end
     where b.incident_id is not null;
-  insert into delivery(outbox_id, attempt, at, outcome, ms) select b.id, 1, b.done_at, 'simulated', 0 from outbox b where b.incident_id is not null;
+  delete from outbox_queue q using outbox b where b.id = q.id and b.state = 'simulated';
   update setting set value = '"loaded"' where key = 'demo';
   perform set_config('muster.me', '', true), set_config('muster.roles', '', true);
 end $demo$;

@@ -18,8 +18,8 @@ $$;
 -- One outbox row and what became of it, as the pages about deliveries show it.
 create or replace function outbox_row(o outbox) returns jsonb language sql stable as $$
   select jsonb_build_object('id', o.id, 'state', o.state, 'delivery', o.delivery, 'created_at', iso(o.created_at), 'done_at', iso(o.done_at),
-    'attempt', o.attempt, 'last_error', delivery_said(o.last_error), 'address', o.address, 'subject', o.payload -> 'subject',
-    'moving', o.state in ('pending', 'claimed'), 'good', o.state = 'done', 'bad', o.state in ('dead', 'unknown'),
+    'attempt', o.attempt, 'last_error', delivery_said(o.last_error), 'address', o.address, 'subject', coalesce((select m.subject from message m where m.id = o.message_id), o.payload -> 'subject'),
+    'moving', o.state = 'pending', 'good', o.state = 'done', 'bad', o.state in ('dead', 'unknown'),
     'not_before', iso(o.not_before),
     'attempts', coalesce((select jsonb_agg(jsonb_build_object('attempt', d.attempt, 'at', iso(d.at), 'outcome', d.outcome, 'code', d.code,
       'detail', delivery_said(d.detail), 'ms', d.ms) order by d.attempt) from delivery d where d.outbox_id = o.id), '[]'))

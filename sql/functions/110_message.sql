@@ -77,6 +77,9 @@ declare
   v_id uuid;
   v_key text;
   v_now timestamptz := app_now();
+  v_ack boolean := coalesce((o->>'ack')::bool, false);
+  v_sends text;      -- what may leave: everything, what is safe in a drill, nothing
+  v_endpoints uuid[]; v_people uuid[]; v_unreachable jsonb;
 begin
   if message_send.incident is not null then
     select * into i from incident x where x.id = message_send.incident;
@@ -85,6 +88,7 @@ begin
     end if;
   end if;
   v_kind := coalesce((select r.kind from run r where r.id = v_run), i.kind, 'system');
+  v_sends := case when coalesce((o->>'simulate')::bool, false) then 'none' when v_kind in ('incident','system') then 'all' when v_kind = 'drill' then 'safe' else 'none' end;
   -- a second try of the same effect goes on with the message it already has
   if o ? 'key' then
     if v_run is not null then
@@ -94,41 +98,37 @@ begin
       select b.message_id into v_id from outbox b where b.incident_id = i.id and starts_with(b.idem_key, (o->>'key') || '|') limit 1;
     end if;
   end if;
+  select array_agg(x.endpoint) filter (where x.first), array_agg(x.person) filter (where x.first),
+    jsonb_agg(coalesce(jsonb_build_object('person', x.person, 'name', (select p.name from person p where p.id = x.person)), '{}')
+      || case when x.what is not null then jsonb_build_object('what', x.what) else '{}' end) filter (where x.endpoint is null)
+    into v_endpoints, v_people, v_unreachable
+  from (select m.*, m.endpoint is not null and row_number() over (partition by m.endpoint order by m.person) = 1 as first
+        from message_recipients(i.id, message_send.recipients) m) x;
   if v_id is null then
-    insert into message(incident_id, purpose, subject, text, data, run_id, path, occ, ack_required, created_at, created_by)
-    values (i.id, message_send.purpose, message_send.subject, message_send.words, coalesce(message_send.data, '{}'),
-      v_run, o->>'path', (o->>'occ')::int, coalesce((o->>'ack')::bool, false), v_now, me())
+    insert into message(incident_id, purpose, subject, text, data, run_id, path, occ, ack_required, created_at, created_by, event, about)
+    values (i.id, message_send.purpose, message_send.subject, message_send.words,
+      coalesce(message_send.data, '{}') || case when v_unreachable is null then '{}' else jsonb_build_object('unreachable', v_unreachable) end,
+      v_run, o->>'path', (o->>'occ')::int, v_ack, v_now, me(), coalesce(o->>'event', 'incident.' || message_send.purpose),
+      case when i.id is not null then jsonb_build_object('id', i.id, 'ref', i.ref, 'kind', i.kind, 'title', i.title, 'severity', i.severity, 'state', i.state) end)
     returning id into v_id;
+  elsif v_unreachable is not null then
+    update message m set data = m.data || jsonb_build_object('unreachable', v_unreachable) where m.id = v_id;
   end if;
   v_key := coalesce(o->>'key', v_id::text);
+  if coalesce((o->>'again')::bool, false) then
+    perform outbox_again((select array_agg(b.id) from outbox b where b.idem_key = any(select v_key || '|' || e from unnest(v_endpoints) e)), v_now);
+  end if;
 
   insert into outbox(kind, incident_id, incident_kind, run_id, path, occ, message_id, channel, endpoint_id, person_id, address, language,
-    audience, drill_safe, delivery, effect, idem_key, payload, priority, not_before, created_at, ack_token)
+    audience, drill_safe, delivery, effect, idem_key, priority, not_before, created_at, ack_token)
   select v_kind, i.id, i.kind, v_run, o->>'path', (o->>'occ')::int, v_id, e.kind, e.id, r.person, e.address,
     coalesce(p.language, e.language), e.audience, e.drill_safe,
-    case when v_kind in ('incident','system') and not coalesce((o->>'simulate')::bool, false) then 'send'
-         when v_kind = 'drill' and e.drill_safe and e.audience = 'internal' and not coalesce((o->>'simulate')::bool, false) then 'send'
-         else 'simulate' end,
-    coalesce(o->>'effect', 'idempotent'), v_key || '|' || e.id,
-    jsonb_build_object('event', coalesce(o->>'event', 'incident.' || message_send.purpose), 'purpose', message_send.purpose,
-      'subject', message_send.subject, 'text', message_send.words, 'data', coalesce(message_send.data, '{}'),
-      'incident', case when i.id is not null then jsonb_build_object('id', i.id, 'ref', i.ref, 'kind', i.kind, 'title', i.title,
-        'severity', i.severity, 'state', i.state) end,
-      'recipient', jsonb_build_object('name', coalesce(p.name, e.name), 'language', coalesce(p.language, e.language))),
-    coalesce((o->>'priority')::int, 5), v_now, v_now,
-    case when coalesce((o->>'ack')::bool, false) then random_token() end
-  from (select distinct on (m.endpoint) m.endpoint, m.person from message_recipients(i.id, message_send.recipients) m
-        where m.endpoint is not null order by m.endpoint, m.person) r
+    case when v_sends = 'all' or v_sends = 'safe' and e.drill_safe and e.audience = 'internal' then 'send' else 'simulate' end,
+    coalesce(o->>'effect', 'idempotent'), v_key || '|' || e.id, coalesce((o->>'priority')::int, 5), v_now, v_now,
+    case when v_ack then random_token() end
+  from unnest(v_endpoints, v_people) r(endpoint, person)
   join endpoint e on e.id = r.endpoint
   left join person p on p.id = r.person
-  on conflict (idem_key) do update set state = 'pending', round_from = outbox.attempt, not_before = excluded.not_before, last_error = null,
-      alarmed_at = null, done_at = null, claimed_by = null, lease_until = null, started_at = null
-    where coalesce((o->>'again')::bool, false) and outbox.state in ('dead','unknown','cancelled');
-
-  update message m set data = m.data || jsonb_build_object('unreachable', u.list)
-  from (select jsonb_agg(coalesce(jsonb_build_object('person', x.person, 'name', p.name), '{}')
-                 || case when x.what is not null then jsonb_build_object('what', x.what) else '{}' end) as list
-        from message_recipients(i.id, message_send.recipients) x left join person p on p.id = x.person where x.endpoint is null) u
-  where m.id = v_id and u.list is not null;
+  on conflict (idem_key) do nothing;
   return v_id;
 end $$;

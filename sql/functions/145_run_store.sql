@@ -186,9 +186,8 @@ begin
   insert into timer(run_id, path, occ, kind, due_sim, due_real, data)
     select r.id, a ->> 'path', (a ->> 'occ')::int, a ->> 'kind', (a ->> 'due')::timestamptz, run_real(r, (a ->> 'due')::timestamptz), jsonb_build_object('n', (a ->> 'n')::int)
     from jsonb_array_elements(result #> '{timers,arm}') a;
-  update outbox o set state = 'cancelled', done_at = v_now
-    where o.run_id = r.id and o.state = 'pending'
-      and regexp_replace(o.idem_key, '\|[^|]*$', '') in (select jsonb_array_elements_text(result -> 'effects_cancelled'));
+  perform outbox_cancel((select array_agg(o.id) from outbox o where o.run_id = r.id and o.state = 'pending'
+    and regexp_replace(o.idem_key, '\|[^|]*$', '') in (select jsonb_array_elements_text(result -> 'effects_cancelled'))));
   perform run_timeline(r, v_events);
   for e in select v from jsonb_array_elements(result -> 'effects') with ordinality x(v, n) order by n loop
     if e ->> 'kind' = 'report' then
@@ -218,6 +217,6 @@ create or replace function run_record(run uuid) returns jsonb language sql stabl
     'steps', coalesce((select jsonb_agg(s.detail order by s.position, s.occ) from run_step s where s.run_id = r.id), '[]'),
     'timers', coalesce((select jsonb_agg(jsonb_build_object('path', t.path, 'occ', t.occ, 'kind', t.kind, 'n', (t.data ->> 'n')::int, 'due', iso(t.due_sim))
         order by t.path collate "C", t.occ, t.kind collate "C", t.id) from timer t where t.run_id = r.id and t.state = 'armed'), '[]'),
-    'outbox', coalesce((select jsonb_agg(distinct regexp_replace(o.idem_key, '\|[^|]*$', '')) from outbox o where o.run_id = r.id and o.state in ('pending', 'claimed')), '[]'))
+    'outbox', coalesce((select jsonb_agg(distinct regexp_replace(o.idem_key, '\|[^|]*$', '')) from outbox o where o.run_id = r.id and o.state = 'pending'), '[]'))
   from run r join playbook_version v on v.playbook_id = r.playbook_id and v.version = r.playbook_version where r.id = run_record.run
 $$;

@@ -3,10 +3,13 @@
 
 -- Called for a warning just written: one whose timer fires much too late waits for its fellows.
 create or replace function warning_hold(r run, event jsonb, key text, path text, occ int) returns void language sql as $$
-  update outbox o set not_before = app_now() + interval '4 seconds'
-  where o.run_id = r.id and o.path = warning_hold.path and o.occ = warning_hold.occ and starts_with(o.idem_key, key || '|')
-    and o.state = 'pending' and o.attempt = 0 and o.person_id is not null and r.kind <> 'rehearsal'
-    and event ->> 'kind' = 'timer_fired' and run_real(r, (event #>> '{data,due}')::timestamptz) < app_now() - interval '1 minute'
+  with held as (
+    update outbox o set not_before = app_now() + interval '4 seconds'
+    where o.run_id = r.id and o.path = warning_hold.path and o.occ = warning_hold.occ and starts_with(o.idem_key, key || '|')
+      and o.state = 'pending' and o.attempt = 0 and o.person_id is not null and r.kind <> 'rehearsal'
+      and event ->> 'kind' = 'timer_fired' and run_real(r, (event #>> '{data,due}')::timestamptz) < app_now() - interval '1 minute'
+    returning o.id, o.not_before)
+  update outbox_queue q set not_before = h.not_before from held h where q.id = h.id
 $$;
 
 -- Makes one message of those that wait for the same person. Safe from many processes; at most 100 people a call.
@@ -14,22 +17,22 @@ create or replace function warnings_fold() returns int language plpgsql as $$
 declare g record; v_rows jsonb; v_message uuid; v_title text; n int := 0;
 begin
   for g in
-    select o.incident_id, o.kind, o.person_id, o.delivery from outbox o
-    where o.state = 'pending' and o.attempt = 0 and o.not_before > app_now() and o.person_id is not null and o.kind in ('incident', 'drill')
-      and o.payload ->> 'purpose' in ('reminder', 'escalation')
+    select o.incident_id, o.kind, o.person_id, o.delivery from outbox_queue q join outbox o on o.id = q.id join message m on m.id = o.message_id
+    where q.lane > 0 and q.not_before > app_now() and o.person_id is not null and o.kind in ('incident', 'drill') and m.purpose in ('reminder', 'escalation')
     group by 1, 2, 3, 4 having count(distinct o.message_id) > 1 limit 100
   loop
     select i.title into v_title from incident i where i.id = g.incident_id for update skip locked;
     continue when not found;
     with mine as (
-      select o.* from outbox o where o.incident_id = g.incident_id and o.kind = g.kind and o.person_id = g.person_id and o.delivery = g.delivery
-        and o.state = 'pending' and o.attempt = 0 and o.not_before > app_now() and o.payload ->> 'purpose' in ('reminder', 'escalation')
-      for update skip locked),
-    gone as (update outbox o set state = 'cancelled', done_at = app_now() from mine m where o.id = m.id returning o.id)
+      select o.id, o.message_id, o.run_id, o.path, o.occ, m.text, m.data
+      from outbox_queue q join outbox o on o.id = q.id join message m on m.id = o.message_id
+      where o.incident_id = g.incident_id and o.kind = g.kind and o.person_id = g.person_id and o.delivery = g.delivery
+        and q.lane > 0 and q.not_before > app_now() and m.purpose in ('reminder', 'escalation')),
+    gone as materialized (select c as id from outbox_cancel((select array_agg(id) from mine)) c)
     select jsonb_agg(x.j order by x.id) into v_rows from (
-      select min(m.id) as id, jsonb_build_object('first', min(m.id), 'text', (array_agg(m.payload -> 'text'))[1],
-        'step', (array_agg(jsonb_build_object('run', m.run_id, 'path', m.path, 'occ', m.occ, 'due_at', m.payload #> '{data,due_at}')))[1]) as j
-      from mine m where exists (select 1 from gone) group by m.message_id) x;
+      select min(m.id) as id, jsonb_build_object('first', min(m.id), 'text', (array_agg(m.text))[1],
+        'step', (array_agg(jsonb_build_object('run', m.run_id, 'path', m.path, 'occ', m.occ, 'due_at', m.data -> 'due_at')))[1]) as j
+      from mine m where m.id in (select id from gone) group by m.message_id) x;
     continue when v_rows is null;
     v_message := message_send(g.incident_id, 'escalation',
       jsonb_build_object('zh', jsonb_array_length(v_rows) || ' 项提醒和超时：' || v_title, 'en', jsonb_array_length(v_rows) || ' reminders and overdue steps: ' || v_title),

@@ -32,8 +32,8 @@ create or replace function incident_roles_view(incident uuid) returns jsonb lang
 $$;
 
 create or replace function incident_deliveries_view(incident uuid) returns jsonb language sql stable as $$
-  select jsonb_build_object('all', count(*), 'waiting', count(*) filter (where state in ('pending','claimed') and attempt = 0),
-    'queued', count(*) filter (where state in ('pending','claimed')), 'retrying', count(*) filter (where state in ('pending','claimed') and attempt > 0), 'sent', count(*) filter (where state = 'done'),
+  select jsonb_build_object('all', count(*), 'waiting', count(*) filter (where state = 'pending' and attempt = 0),
+    'queued', count(*) filter (where state = 'pending'), 'retrying', count(*) filter (where state = 'pending' and attempt > 0), 'sent', count(*) filter (where state = 'done'),
     'simulated', count(*) filter (where state = 'simulated' or state = 'pending' and delivery = 'simulate'), 'failed', count(*) filter (where state in ('dead','unknown')),
     'ack_asked', count(ack_token), 'acked', count(acked_at), 'any', count(*) > 0, 'bad', count(*) filter (where state in ('dead','unknown')) > 0)
   from outbox where incident_id = incident_deliveries_view.incident
@@ -215,7 +215,7 @@ begin
         select distinct o.* from incident o join incident_service x on x.incident_id = o.id
         where o.id <> i.id and o.kind = i.kind and o.state in ('open','mitigated')
           and x.service_id in (select y.service_id from incident_service y where y.incident_id = i.id) limit 5) d)))::text,
-    i.version || '-' || i.seq || '-' || (select count(*) filter (where o.state not in ('pending','claimed')) || '-' || count(o.acked_at) from outbox o where o.incident_id = i.id);
+    i.version || '-' || i.seq || '-' || (select count(*) filter (where o.state <> 'pending') || '-' || count(o.acked_at) from outbox o where o.incident_id = i.id);
 end $$;
 
 create or replace function timeline_get(ref text, p_cursor text, p_limit int) returns table(body text, next text) language plpgsql stable as $$
@@ -254,7 +254,7 @@ begin
     'clocks', (select coalesce(jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'severity', i.severity, 'drill', i.kind = 'drill', 'kind', c.kind, 'name', c.name, 'due_at', iso(c.due_at),
           'missed', c.due_at < app_now(), 'left_seconds', floor(extract(epoch from c.due_at - app_now()))::bigint) order by c.due_at), '[]') from (
         select * from incident_clock where stopped_at is null order by due_at limit 10) c join incident i on i.id = c.incident_id and i.state <> 'closed'),
-    'dead', (select count(*) from (select 1 from outbox o where o.state in ('dead','unknown') limit 100) d),
+    'dead', (select count(*) from (select 1 from outbox o where o.bad limit 100) d),
     'status', (select coalesce(jsonb_object_agg(s.status, s.n), '{}') from (select k.status, count(*) as n from component k group by k.status) s),
     'status_good', not exists (select 1 from component k where k.status <> 'operational'),
     'may_respond', has_role('responder'))::text, 200, null::text;

@@ -4,7 +4,7 @@ create or replace function delivery_row(b outbox) returns jsonb language sql sta
   select jsonb_strip_nulls(jsonb_build_object('id', b.id, 'channel', b.channel, 'is', jsonb_build_object(b.channel, true, b.state, true),
     'name', coalesce(p.name, e.name, to_jsonb(e.slug)), 'person', b.person_id, 'address', case when b.channel = 'webhook' then split_part(b.address, '?', 1) else b.address end,
     'audience', b.audience, 'purpose', m.purpose, 'subject', coalesce(m.subject, b.payload->'subject'), 'kind', b.kind, 'drill', b.kind in ('drill','rehearsal'),
-    'simulate', b.delivery = 'simulate', 'state', b.state, 'attempt', b.attempt, 'retrying', b.state in ('pending','claimed') and b.attempt > 0,
+    'simulate', b.delivery = 'simulate', 'state', b.state, 'attempt', b.attempt, 'retrying', b.state = 'pending' and b.attempt > 0,
     'bad', b.state in ('dead','unknown'), 'at', iso(b.created_at), 'not_before', case when b.state = 'pending' then iso(b.not_before) end, 'done_at', iso(b.done_at),
     'error', delivery_said(b.last_error), 'ack_asked', b.ack_token is not null, 'acked', b.acked_at is not null, 'acked_at', iso(b.acked_at),
     'ref', i.ref, 'may_replay', b.state in ('dead','unknown') and has_role('commander')))
@@ -20,7 +20,7 @@ begin
   select array_agg(x::outbox order by x.id desc) into v_rows from (
     select o.* from outbox o where o.incident_id = i.id and (p_cursor is null or o.id < p_cursor::bigint)
       and (p_channel is null or o.channel = p_channel)
-      and (p_state is null or o.state = p_state or p_state = 'bad' and o.state in ('dead','unknown') or p_state = 'waiting' and o.state in ('pending','claimed'))
+      and (p_state is null or o.state = p_state or p_state = 'bad' and o.state in ('dead','unknown') or p_state = 'waiting' and o.state = 'pending')
     order by o.id desc limit v_most + 1) x;
   if array_length(v_rows, 1) > v_most then v_next := v_rows[v_most].id::text; v_rows := v_rows[1:v_most]; end if;
   return query select (incident_head(i) || jsonb_build_object('deliveries', incident_deliveries_view(i.id),
@@ -34,7 +34,7 @@ declare v_rows outbox[]; v_most int := least(coalesce(p_limit, 50), 200); v_next
 begin
   if p_cursor is not null and p_cursor !~ '^[0-9]{1,18}$' then perform refuse('MU400', 'error.cursor', ''); end if;
   select array_agg(x::outbox order by x.id desc) into v_rows from (
-    select o.* from outbox o where o.state in ('dead','unknown') and (p_cursor is null or o.id < p_cursor::bigint) order by o.id desc limit v_most + 1) x;
+    select o.* from outbox o where o.bad and (p_cursor is null or o.id < p_cursor::bigint) order by o.id desc limit v_most + 1) x;
   if array_length(v_rows, 1) > v_most then v_next := v_rows[v_most].id::text; v_rows := v_rows[1:v_most]; end if;
   return query select jsonb_build_object('rows', coalesce((select jsonb_agg(delivery_row(r) order by r.id desc) from unnest(v_rows) r), '[]'),
     'empty', v_rows is null, 'more', v_next is not null, 'now', iso(app_now()))::text, v_next;
@@ -46,7 +46,7 @@ begin
   select * into b from outbox o where o.id = p_id;
   if not found then perform refuse('MU404', 'error.delivery.unknown', ''); end if;
   return query select (delivery_row(b) || jsonb_build_object('now', iso(app_now()), 'text', coalesce((select m.text from message m where m.id = b.message_id), b.payload->'text'),
-    'idem_key', b.idem_key, 'effect', b.effect, 'claimed_by', b.claimed_by,
+    'idem_key', b.idem_key, 'effect', b.effect, 'claimed_by', (select t.node from outbox_batch t where b.state = 'pending' and b.id = any(t.ids) limit 1),
     'attempts', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('attempt', d.attempt, 'at', iso(d.at), 'outcome', d.outcome, 'good', d.outcome in ('sent','simulated'), 'code', d.code, 'detail', delivery_said(d.detail), 'ms', d.ms)) order by d.attempt desc), '[]')
       from delivery d where d.outbox_id = b.id)))::text, b.state || '-' || b.attempt || '-' || coalesce(iso(b.acked_at), '');
 end $$;
@@ -60,8 +60,8 @@ begin
   select * into b from outbox o where o.id = p_id for update;
   if not found then perform refuse('MU404', 'error.delivery.unknown', ''); end if;
   if b.state not in ('dead','unknown') then perform refuse('MU409', 'error.delivery.not_dead', ''); end if;
-  update outbox o set state = 'pending', round_from = o.attempt, not_before = app_now(), started_at = null, claimed_by = null, lease_until = null,
-    done_at = null, alarmed_at = null where o.id = p_id returning * into b;
+  perform outbox_again(array[p_id], app_now());
+  select * into b from outbox o where o.id = p_id;
   if b.incident_id is not null then
     perform timeline_add(b.incident_id, null, 'replay', null, jsonb_build_object('delivery', b.id, 'channel', b.channel, 'name', coalesce(
       (select p.name from person p where p.id = b.person_id), (select e.name from endpoint e where e.id = b.endpoint_id))));

@@ -1,5 +1,5 @@
 -- name: outbox_claim(node text, channel text, fresh int, again int, lease int, base text) -> many
-select id, token, attempt, kind, delivery, effect, audience, drill_safe, endpoint_drill_safe, endpoint_disabled, endpoint, address, language,
+select id, token, attempt, kind, delivery, effect, audience, drill_safe, endpoint_drill_safe, endpoint_disabled, address, language,
   secret, event_id, ref, severity, purpose, created_at, document
 from outbox_claim($1::text, $2::text, $3::int, $4::int, make_interval(secs => $5::int), $6::text);
 

@@ -258,7 +258,7 @@ for (const kind of ['incident', 'drill'])
       await own.clock(3600);
       await own.start();
       await until('what was missed', async () => (await own.db.one(`select count(*)::int as n from timer where state = 'armed' and due_real <= app_now()`)).n === 0, 30);
-      await until('the mails', async () => (await own.db.one(`select count(*)::int as n from outbox where state in ('pending','claimed')`)).n === 0, 30);
+      await until('the mails', async () => (await own.db.one(`select count(*)::int as n from outbox where state = 'pending'`)).n === 0, 30);
       const warnings = mail.mails.filter(m => /reminders and overdue|Due soon|Overdue|overdue steps/.test(m.parsed.subject) && !/update/i.test(m.parsed.subject));
       for (const who of ['chief', 'duty']) {
         const got = warnings.filter(m => m.to[0] === `${who}@haidong.example`);
@@ -321,7 +321,7 @@ test('/metrics of the server counts what the workers did, and keeps counting ove
       assert.equal(made.status, 201, made.text);
       await own.clock(240);                                                // the first step warns
       await until('a timer', async () => (await own.db.one(`select count(*)::int as n from timer where state = 'fired'`)).n > 0);
-      await until('the outbox', async () => (await own.db.one(`select count(*)::int as n from outbox where state in ('pending','claimed')`)).n === 0, 30);
+      await until('the outbox', async () => (await own.db.one(`select count(*)::int as n from outbox where state = 'pending'`)).n === 0, 30);
     };
     await round('incident');
     await until('the server to know', async () => { const [a, b] = [await read(), await truth()]; return b['muster_deliveries_total{outcome="sent"}'] > 0 && b.muster_timers_fired_total > 0 && JSON.stringify(a) === JSON.stringify(b); }, 25);

@@ -90,8 +90,7 @@ test('whoever wrote in a report does not sign it for the playbook either', async
 test('why something was not delivered, and what was decided, is said in words', async () => {
   const ref = await declared('mobile-banking-outage');
   await until('deliveries', async () => (await server.db.one(`select count(*)::int n from outbox o join incident i on i.id = o.incident_id where i.ref = $1`, [ref])).n > 1);
-  await server.db.query(`update outbox o set state = 'dead', done_at = clock_timestamp(), claimed_by = null, lease_until = null, claim_token = claim_token + 1,
-    last_error = case when o.id % 2 = 0 then 'error.url.address' else '550 5.1.1 no such user' end from incident i where i.id = o.incident_id and i.ref = $1`, [ref]);
+  await server.db.query(`update outbox o set state = 'dead', done_at = clock_timestamp(), last_error = case when o.id % 2 = 0 then 'error.url.address' else '550 5.1.1 no such user' end from incident i where i.id = o.incident_id and i.ref = $1`, [ref]);
   const rows = (await commander('GET', `/incidents/${ref}/deliveries`)).json.rows;
   assert.ok(rows.some(r => r.error?.zh && r.error?.en), JSON.stringify(rows[0]));
   assert.ok(rows.some(r => r.error === '550 5.1.1 no such user'), 'the words of a mail server stay its own');

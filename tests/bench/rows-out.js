@@ -6,40 +6,43 @@ import path from 'node:path';
 import * as b from './lib.js';
 import { turns } from './rows-read.js';
 
-const HOOKS = { MUSTER_HOOKS_HTTP: 'on', MUSTER_HOOKS_ALLOW: '127.0.0.0/8' };
+export const HOOKS = { MUSTER_HOOKS_HTTP: 'on', MUSTER_HOOKS_ALLOW: '127.0.0.0/8' };
 
 // A database of its own with nobody to tell but whom the row adds.
-async function quiet(name) {
+export async function quiet(name) {
   b.base();
   b.clone(name, 'bench_base');
   const db = await b.connect(name);
   await db.query('update endpoint set disabled_at = clock_timestamp()');
-  await db.query(`update outbox set state = 'cancelled', done_at = clock_timestamp() where state in ('pending','claimed')`);
+  await db.query(`select outbox_cancel(array_agg(id)) from outbox_queue`);
   await db.query(`update run set status = 'aborted', finished_at = clock_timestamp() where finished_at is null`);
   await db.query(`update timer set state = 'cancelled' where state = 'armed'`);
   return db;
 }
 
-const empty = db => b.until('an empty outbox', async () => (await db.one(`select not exists (select from outbox where state = 'pending') and not exists (select from outbox where state = 'claimed') as e`)).e, 300, 10);
+export const empty = db => b.until('an empty outbox', async () => (await db.one(`select not exists (select from outbox_queue) and not exists (select from outbox_batch) as e`)).e, 300, 10);
 
-// Rows as message_send() makes them, over a hundred endpoints; told in one transaction with the hint a request would give.
-async function fill(db, channel, count) {
+// Messages and rows as message_send() makes them, a hundred endpoints each; told in one transaction with the hint a request would give.
+export async function fill(db, channel, count) {
   await db.query('begin');
-  await db.query(`insert into outbox(kind, incident_id, incident_kind, channel, endpoint_id, person_id, address, language, audience, drill_safe, delivery, idem_key, payload, not_before, created_at)
-    select 'incident', i.id, 'incident', e.kind, e.id, e.person_id, e.address, 'zh', e.audience, e.drill_safe, 'send', gen_random_uuid() || '|' || n,
-      jsonb_build_object('event', 'incident.severity', 'purpose', 'severity', 'subject', jsonb_build_object('zh', '级别变更为 II 级：手机银行无法登录', 'en', 'Now II: mobile banking sign-in fails'),
-        'text', jsonb_build_object('zh', E'级别由 III 级变更为 II 级\\n原因：支付错误率再次上升\\n事件：手机银行无法登录\\n发生时间：2026-11-24 10:40', 'en', E'Severity changed from III to II\\nReason: the error rate of payments rose again\\nIncident: mobile banking sign-in fails\\nBegan: 2026-11-24 10:40 (UTC+8)'),
-        'data', jsonb_build_object('from', 'III', 'to', 'II'), 'incident', jsonb_build_object('id', i.id, 'ref', i.ref, 'kind', i.kind, 'title', i.title, 'severity', i.severity, 'state', i.state),
-        'recipient', jsonb_build_object('name', e.name, 'language', 'zh')), app_now(), app_now()
-    from generate_series(1, $2) n join (select *, row_number() over (order by id) as k from endpoint where kind = $1 and disabled_at is null) e on e.k = 1 + n % (select count(*) from endpoint where kind = $1 and disabled_at is null)
-    cross join (select * from incident where kind = 'incident' order by ref limit 1) i`, [channel, count]);
+  await db.query(`with i as (select * from incident where kind = 'incident' order by ref limit 1),
+    e as (select *, row_number() over (order by id) - 1 as k, count(*) over () as all from endpoint where kind = $1 and disabled_at is null),
+    m as (insert into message(incident_id, purpose, subject, text, data, created_at, event, about)
+      select i.id, 'severity', jsonb_build_object('zh', '级别变更为 II 级：手机银行无法登录', 'en', 'Now II: mobile banking sign-in fails'),
+        jsonb_build_object('zh', E'级别由 III 级变更为 II 级\\n原因：支付错误率再次上升\\n事件：手机银行无法登录\\n发生时间：2026-11-24 10:40', 'en', E'Severity changed from III to II\\nReason: the error rate of payments rose again\\nIncident: mobile banking sign-in fails\\nBegan: 2026-11-24 10:40 (UTC+8)'),
+        jsonb_build_object('from', 'III', 'to', 'II'), app_now(), 'incident.severity',
+        jsonb_build_object('id', i.id, 'ref', i.ref, 'kind', i.kind, 'title', i.title, 'severity', i.severity, 'state', i.state)
+      from i, generate_series(1, (select ($2 + max(e.all) - 1) / max(e.all) from e)) returning id)
+    insert into outbox(kind, incident_id, incident_kind, message_id, channel, endpoint_id, person_id, address, language, audience, drill_safe, delivery, idem_key, not_before, created_at)
+    select 'incident', i.id, 'incident', m.id, e.kind, e.id, e.person_id, e.address, 'zh', e.audience, e.drill_safe, 'send', m.id || '|' || e.id, app_now(), app_now()
+    from (select id, row_number() over () - 1 as n from m) m cross join e cross join i where m.n * e.all + e.k < $2 order by m.n, e.k`, [channel, count]);
   await db.query(`select pg_notify('muster', 'home *')`);
   await db.query('commit');
   return performance.now();
 }
 
 // Signed web hooks: the secret of one that was made the ordinary way, at a hundred addresses.
-async function hooksTo(db, server, url, count) {
+export async function hooksTo(db, server, url, count) {
   const made = await b.call(server, 'POST', '/api/v1/endpoints', { slug: 'bench', kind: 'webhook', name: 'Duty chat', address: url + '/0', audience: 'internal' });
   if (!/whsec_/.test(made.text)) throw new Error('no secret');
   await db.query(`insert into endpoint(kind, slug, name, address, audience, drill_safe, secret_sealed)
@@ -54,7 +57,7 @@ async function mailboxes(db, count) {
 // One of our events as bytes, for a reference that posts as much.
 const BODY_BYTES = 1100;
 
-async function drain(db, channel, count) {
+export async function drain(db, channel, count) {
   await db.query('checkpoint');
   const begin = await fill(db, channel, count);
   await empty(db);

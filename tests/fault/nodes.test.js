@@ -14,7 +14,7 @@ before(async () => {
   first = await muster({ demo: true, settings: channels(mail) });
   const data = mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'data-'));
   cpSync(path.join(first.data, 'key'), path.join(data, 'key'));          // two nodes share the key that seals secrets
-  second = await muster({ db: first.db, data, settings: channels(mail) });
+  second = await muster({ db: first.db, data, settings: { ...channels(mail), MUSTER_HTTP_PUBLIC_URL: first.url } });   // and one address for people
   // Every call goes to the other node than the one before.
   const balanced = { db: first.db, get url() { return [first, second][turn++ % 2].url; } };
   story = await cast(balanced, hook);

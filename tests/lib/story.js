@@ -126,8 +126,8 @@ export async function timeline(db, ref) {
 export async function sound(server, { ref, run }, got = {}) {
   const { db } = server;
   await until('the outbox to empty', async () => {
-    await db.query(`update outbox set not_before = app_now() where state = 'pending' and not_before > app_now()`);   // a retry's back-off is not waited for
-    const left = await db.query(`select id, state, channel, attempt, claimed_by, lease_until, last_error from outbox where state in ('pending','claimed') limit 5`);
+    await db.query(`update outbox_queue set not_before = app_now() where not_before > app_now()`);   // a retry's back-off is not waited for
+    const left = await db.query(`select o.id, o.channel, o.attempt, o.last_error, b.node, b.lease_until from outbox o left join outbox_batch b on o.id = any(b.ids) where o.state = 'pending' limit 5`);
     if (left.length) throw new Error(JSON.stringify(left));
     return true;
   }, 90);
@@ -138,7 +138,7 @@ export async function sound(server, { ref, run }, got = {}) {
   const broken = await db.one(`select count(*)::int n from (select prev_hash, lag(hash, 1, repeat('0', 64)) over (order by seq) as before, seq, row_number() over (order by seq) as n
     from timeline_event where incident_id = (select id from incident where ref = $1)) e where e.prev_hash <> e.before or e.seq <> e.n`, [ref]);
   assert.equal(broken.n, 0, 'the hash chain of the timeline holds');
-  const rows = await db.query(`select outbox_event_id(idem_key) as id, channel, case channel when 'email' then address else 'hook' end as address, payload->>'purpose' as purpose, path, payload#>>'{incident,ref}' = $1 as mine from outbox where state = 'done' order by id`, [ref]);
+  const rows = await db.query(`select outbox_event_id(o.idem_key) as id, o.channel, case o.channel when 'email' then o.address else 'hook' end as address, m.purpose, o.path, m.about->>'ref' = $1 as mine from outbox o join message m on m.id = o.message_id where o.state = 'done' order by o.id`, [ref]);
   if (mails) {
     const seen = mails.map(m => /msg_[0-9a-f]{40}/.exec(m.parsed.messageId)?.[0]);
     const known = rows.filter(r => r.channel === 'email');
@@ -150,7 +150,7 @@ export async function sound(server, { ref, run }, got = {}) {
     const seen = calls.map(c => c.headers['webhook-id']), known = rows.filter(r => r.channel === 'webhook');
     for (const { id } of known.filter(r => r.mine)) assert.ok(seen.includes(id), `web hook ${id} arrived`);
     for (const id of seen) assert.ok(known.some(r => r.id === id), `web hook ${id} belongs to a notice`);
-    for (const id of new Set(seen)) assert.equal(new Set(calls.filter(c => c.headers['webhook-id'] === id).map(c => c.raw)).size, 1, 'a repeated web hook has the same bytes');
+    for (const id of new Set(seen)) assert.equal(new Set(calls.filter(c => c.headers['webhook-id'] === id).map(c => c.raw)).size, 1, `a repeated web hook has the same bytes: ${JSON.stringify(calls.filter(c => c.headers['webhook-id'] === id).map(c => c.raw))}`);
   }
   return rows.filter(r => r.mine).map(r => `${r.channel} ${r.purpose} ${r.path || '-'} ${r.address}`).sort();
 }
@@ -160,7 +160,7 @@ export async function sound(server, { ref, run }, got = {}) {
 export const sessions = async db => (await db.one(`select count(*)::int n from pg_stat_activity where datname = current_database() and application_name like 'muster work%'`)).n;
 export async function lapse(db, living = 0) {
   await until('the sessions of the dead to end', async () => await sessions(db) <= living);
-  await db.query(`update outbox set lease_until = clock_timestamp() - interval '1 second' where state = 'claimed'`);
+  await db.query(`update outbox_batch set lease_until = clock_timestamp() - interval '1 second'`);
 }
 
 export const channels = (mail, port) => ({
