@@ -23,7 +23,9 @@ begin
     ('xu.jing',     '徐静',   'Xu Jing',       '内部审计师',       'Internal auditor',         '审计部',     'Internal Audit',         'zh', '{auditor}'),
     ('gao.feng',    '高峰',   'Gao Feng',      '副行长',           'Vice president',           '行领导',     'Executive Office',       'zh', '{viewer,approver}'),
     ('emily.carter','艾米丽·卡特', 'Emily Carter', '海外分行信息科技主管', 'Head of IT, overseas branch', '海外分行', 'Overseas Branch', 'en', '{responder}'),
-    ('he.ping',     '何平',   'He Ping',       '零售金融部经理',   'Retail banking manager',   '零售金融部', 'Retail Banking',         'zh', '{viewer}');
+    ('he.ping',     '何平',   'He Ping',       '零售金融部经理',   'Retail banking manager',   '零售金融部', 'Retail Banking',         'zh', '{responder}'),
+    ('wu.gang',     '吴刚',   'Wu Gang',       '信息安全主管',     'Head of information security', '信息科技部', 'Information Technology', 'zh', '{responder}'),
+    ('lin.yue',     '林悦',   'Lin Yue',       '法律顾问',         'Legal counsel',            '法律合规部', 'Compliance',             'zh', '{responder,approver}');
   insert into person(login, name, title, department, language)
     select login, jsonb_build_object('zh', zh, 'en', en), jsonb_build_object('zh', title_zh, 'en', title_en), jsonb_build_object('zh', dept_zh, 'en', dept_en), lang
     from demo_person on conflict (login) do nothing;
@@ -35,7 +37,8 @@ begin
   insert into role_holder(role, person_id, deputy, position)
     select x.role, p.id, x.deputy, x.n from (values
       ('commander','wang.min',false,1), ('commander','zhou.kai',true,2), ('tech_lead','li.qiang',false,1), ('tech_lead','chen.jie',true,2),
-      ('comms','sun.li',false,1), ('risk','zhao.hui',false,1), ('compliance','ma.rui',false,1), ('duty','liu.yang',false,1), ('executive','gao.feng',false,1)) x(role, login, deputy, n)
+      ('comms','sun.li',false,1), ('risk','zhao.hui',false,1), ('compliance','ma.rui',false,1), ('duty','liu.yang',false,1), ('executive','gao.feng',false,1),
+      ('security','wu.gang',false,1), ('legal','lin.yue',false,1), ('business','he.ping',false,1), ('supplier_manager','chen.jie',false,1)) x(role, login, deputy, n)
     join person p on p.login = x.login on conflict do nothing;
   insert into team(slug, name) values ('executives', '{"zh":"行领导","en":"Executives"}'), ('operations', '{"zh":"数据中心运行","en":"Data-centre operations"}'),
     ('retail', '{"zh":"零售金融","en":"Retail banking"}') on conflict do nothing;

@@ -57,7 +57,9 @@ create or replace function role_label(role text) returns jsonb language sql immu
     when 'commander' then '{"zh":"总指挥","en":"Commander"}' when 'tech_lead' then '{"zh":"技术负责人","en":"Technical lead"}'
     when 'comms' then '{"zh":"对外沟通","en":"Communications"}' when 'risk' then '{"zh":"风险管理","en":"Risk"}'
     when 'compliance' then '{"zh":"监管报送","en":"Regulatory reporting"}' when 'duty' then '{"zh":"值班","en":"Duty"}'
-    when 'executive' then '{"zh":"行领导","en":"Executive"}' end::jsonb, to_jsonb(role))
+    when 'executive' then '{"zh":"行领导","en":"Executive"}' when 'security' then '{"zh":"信息安全","en":"Information security"}'
+    when 'legal' then '{"zh":"法律事务","en":"Legal counsel"}' when 'business' then '{"zh":"业务部门","en":"Business department"}'
+    when 'supplier_manager' then '{"zh":"供应商管理","en":"Supplier management"}' end::jsonb, to_jsonb(role))
 $$;
 
 -- The same for a screen: the person's name in both languages, and whether the entry came later than what it tells of.
