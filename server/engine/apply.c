@@ -11,36 +11,46 @@ typedef struct {
     bool (*step)(mu_motion *m, mu_inst *inst);    /* for events that name a step */
     bool (*run)(mu_motion *m);                    /* for events that do not */
     bool power;                                   /* refused once the run is over */
+    bool command;                                 /* of the commander: may use the last of the state's room */
 } handler;
 
 static bool on_effect_done(mu_motion *m, mu_inst *inst) { return mu_effect_settled(m, inst, true); }
 static bool on_effect_failed(mu_motion *m, mu_inst *inst) { return mu_effect_settled(m, inst, false); }
 
 static const handler handlers[] = {
-    { "run_created", NULL, mu_on_run_created, true },
-    { "item_check", mu_on_item_check, NULL, true },
-    { "task_done", mu_on_task_done, NULL, true },
-    { "decide", mu_on_decide, NULL, true },
-    { "approve", mu_on_approve, NULL, true },
-    { "refuse", mu_on_refuse, NULL, true },
-    { "report_filed", mu_on_report_filed, NULL, true },
-    { "evidence_added", mu_on_evidence, NULL, true },
-    { "acknowledge", mu_on_acknowledge, NULL, true },
-    { "signal", NULL, mu_on_signal, true },
-    { "skip", mu_on_skip, NULL, true },
-    { "override", mu_on_override, mu_on_override_var, true },
-    { "retry", mu_on_retry, NULL, true },
-    { "reopen", mu_on_reopen, NULL, true },
-    { "pause", NULL, mu_on_pause, true },
-    { "resume", NULL, mu_on_resume, true },
-    { "severity_changed", NULL, mu_on_severity, true },
-    { "role_filled", NULL, mu_on_role_filled, true },
-    { "note_added", NULL, mu_on_note, false },
-    { "abort", NULL, mu_on_abort, true },
-    { "clock_changed", NULL, mu_on_clock, true },
-    { "timer_fired", mu_timer_fired, NULL, false },
-    { "effect_done", on_effect_done, NULL, false },
-    { "effect_failed", on_effect_failed, NULL, false },
+    { "run_created", NULL, mu_on_run_created, true, false },
+    { "item_check", mu_on_item_check, NULL, true, false },
+    { "task_done", mu_on_task_done, NULL, true, false },
+    { "decide", mu_on_decide, NULL, true, false },
+    { "approve", mu_on_approve, NULL, true, false },
+    { "refuse", mu_on_refuse, NULL, true, false },
+    { "report_filed", mu_on_report_filed, NULL, true, false },
+    { "evidence_added", mu_on_evidence, NULL, true, false },
+    { "acknowledge", mu_on_acknowledge, NULL, true, false },
+    { "signal", NULL, mu_on_signal, true, false },
+    { "skip", mu_on_skip, NULL, true, true },
+    { "override", mu_on_override, mu_on_override_var, true, true },
+    { "retry", mu_on_retry, NULL, true, true },
+    { "reopen", mu_on_reopen, NULL, true, false },
+    { "pause", NULL, mu_on_pause, true, true },
+    { "resume", NULL, mu_on_resume, true, true },
+    { "severity_changed", NULL, mu_on_severity, true, true },
+    { "role_filled", NULL, mu_on_role_filled, true, false },
+    { "choose_branch", mu_on_choose_branch, NULL, true, true },
+    { "reassign", mu_on_reassign, NULL, true, false },
+    { "adhoc_step", mu_on_adhoc, mu_on_adhoc_run, true, false },
+    { "hand_over", NULL, mu_on_hand_over, true, false },
+    { "stop_drill", NULL, mu_on_stop_drill, true, true },
+    { "inject_deliver", mu_on_inject_deliver, NULL, true, false },
+    { "inject_judged", mu_on_inject_judged, NULL, false, false },
+    { "note_added", NULL, mu_on_note, false, false },
+    { "abort", NULL, mu_on_abort, true, true },
+    { "clock_changed", NULL, mu_on_clock, true, true },
+    { "timer_fired", mu_timer_fired, NULL, false, false },
+    { "effect_done", on_effect_done, NULL, false, false },
+    { "effect_failed", on_effect_failed, NULL, false, false },
+    { "child_started", mu_on_child_started, NULL, false, false },
+    { "child_ended", mu_on_child_ended, NULL, false, false },
 };
 
 static const handler *
@@ -90,7 +100,7 @@ dispatch(mu_motion *m, const handler *h)
         return mu_refuse(m, "conflict", "error.run.over", "");
     if (path == NULL || h->step == NULL)
         return h->run != NULL ? h->run(m) : mu_refuse(m, "invalid", "error.run.no_step", "/path");
-    node = mu_node_find(m->pb, path);
+    node = mu_path_node(m, path);
     if (node == NULL)
         return mu_refuse(m, "not_found", "error.run.no_step", "/path");
     inst = mu_inst_get(m, node, mu_json_int(m->event, "occ", 1));
@@ -105,10 +115,11 @@ static void
 count_askers(mu_motion *m, mu_inst inst, void *closure)
 {
     size_t *counts = closure;                     /* leaves that are open; of these, leaves that ask */
-    bool leaf = inst.node->block_count == 0 || mu_json_bool(inst.rec, "asks", false);
+    bool leaf = inst.node->block_count == 0 || mu_is_status(&inst, "waiting") || mu_json_bool(inst.rec, "asks", false);
+    bool beside = inst.node->kind == MU_K_INJECT && inst.node->block->kind == MU_BLOCK_ASIDE;
 
     (void)m;
-    if (leaf && mu_inst_open(&inst)) {
+    if (leaf && !beside && mu_inst_open(&inst)) {
         counts[0]++;
         counts[1] += mu_json_bool(inst.rec, "asks", false);
     }
@@ -132,8 +143,8 @@ changed_rows(mu_motion *m)
     json_t *rows = json_array();
     const json_t *counts = json_object_get(m->state, "occ");
 
-    for (size_t i = 0; i < m->pb->node_count; i++) {
-        const mu_node *node = m->pb->nodes[i];
+    for (size_t i = 0; i < m->node_count; i++) {
+        const mu_node *node = m->nodes[i];
         int64_t last = mu_json_int(counts, node->path, 0);
         if (json_object_get(m->dirty, node->path) != NULL) {
             json_t *pending = mu_project_pending(m, node);
@@ -197,6 +208,7 @@ motion_for(mu_arena *arena, const mu_playbook *pb, json_t *state)
     m.disarm = mu_json_own(arena, json_array());
     m.dirty = mu_json_own(arena, json_object());
     m.agenda = mu_json_own(arena, json_array());
+    mu_adhoc_nodes(&m);
     return m;
 }
 
@@ -218,6 +230,42 @@ well_formed(const json_t *state, const json_t *event, mu_instant *ret_now)
     return first ? state == NULL : json_is_object(state) && json_is_object(json_object_get(state, "steps"));
 }
 
+/* How large the state may be after this event. People leave room for the commander and for what machines have to say. */
+static size_t
+room_for(const mu_motion *m, const handler *h)
+{
+    bool person = mu_same(mu_json_str(m->actor, "kind"), "user") || mu_same(mu_json_str(m->actor, "kind"), "api");
+
+    return person && !h->command ? MU_STATE_BYTES / 8 * 7 : MU_STATE_BYTES;
+}
+
+/* One attempt, on a copy of the state. */
+static mu_motion
+attempt(mu_arena *arena, const mu_playbook *pb, const json_t *state, const json_t *event, mu_instant now, const handler *h, bool lean)
+{
+    mu_motion m = motion_for(arena, pb, state == NULL ? first_state(arena) : mu_json_own(arena, json_deep_copy(state)));
+
+    if (json_object_get(m.state, "second") == NULL)
+        json_object_set_new(m.state, "second", json_object());
+    m.event = event;
+    m.data = json_object_get(event, "data");
+    m.actor = json_object_get(event, "actor");
+    m.now = now;
+    m.at = mu_time_format(arena, now);
+    m.lean = lean;
+    log_input(&m);
+    if (dispatch(&m, h)) {
+        mu_settle(&m);
+        mu_injects_plan(&m);
+        mu_settle(&m);                            /* an inject that was due at once may have been a step's business */
+        settle_status(&m);
+        m.size = json_dumpb(m.state, NULL, 0, JSON_COMPACT);
+    } else {
+        m.size = 0;
+    }
+    return m;
+}
+
 mu_err
 mu_apply(mu_arena *arena, const mu_playbook *pb, const json_t *state, const json_t *event, json_t **ret)
 {
@@ -228,21 +276,11 @@ mu_apply(mu_arena *arena, const mu_playbook *pb, const json_t *state, const json
     *ret = NULL;
     if (h == NULL || !well_formed(state, event, &now))
         return MU_MALFORMED;
-    m = motion_for(arena, pb, state == NULL ? first_state(arena) : mu_json_own(arena, json_deep_copy(state)));
-    if (json_object_get(m.state, "second") == NULL)
-        json_object_set_new(m.state, "second", json_object());
-    m.event = event;
-    m.data = json_object_get(event, "data");
-    m.actor = json_object_get(event, "actor");
-    m.now = now;
-    m.at = mu_time_format(arena, now);
-    log_input(&m);
-    if (dispatch(&m, h)) {
-        mu_settle(&m);
-        settle_status(&m);
-        if (json_dumpb(m.state, NULL, 0, JSON_COMPACT) > MU_STATE_BYTES)
-            mu_refuse(&m, "conflict", "error.run.too_large", "");
-    }
+    m = attempt(arena, pb, state, event, now, h, false);
+    if (m.refusal == NULL && m.size > room_for(&m, h))       /* once more, without beginning another round of a loop */
+        m = attempt(arena, pb, state, event, now, h, true);
+    if (m.refusal == NULL && m.size > room_for(&m, h))
+        mu_refuse(&m, "conflict", "error.run.too_large", "");
     *ret = m.refusal != NULL ? m.refusal : pack(&m);
     return MU_OK;
 }

@@ -8,7 +8,7 @@
 #include "base.h"
 #include "playbook.h"
 
-#define MU_ENGINE_VERSION 1            /* of the state's shape and of the meaning of events; kept with each run */
+#define MU_ENGINE_VERSION 2            /* of the state's shape and of the meaning of events; kept with each run */
 #define MU_STATE_BYTES    (1024u * 1024u)
 #define MU_REASON_LEAST   10           /* characters; every power of the commander asks for as many */
 

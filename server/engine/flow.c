@@ -10,7 +10,7 @@
 /* -- entering ------------------------------------------------------------------------------------------------------------ */
 
 static mu_inst
-make_inst(mu_motion *m, const mu_node *node, const char *up)
+make_inst(mu_motion *m, const mu_node *node, const char *up, int64_t item)
 {
     json_t *counts = json_object_get(m->state, "occ");
     int64_t occ = mu_json_int(counts, node->path, 0) + 1;
@@ -20,11 +20,15 @@ make_inst(mu_motion *m, const mu_node *node, const char *up)
     json_object_set_new(m->steps, inst.key, inst.rec);
     json_object_set_new(inst.rec, "up", json_string(up));
     json_object_set_new(inst.rec, "n", json_integer(1));
+    if (item >= 0)
+        json_object_set_new(inst.rec, "it", json_integer(item));
+    if (occ > 1)                                  /* rows below that have never begun may come again */
+        mu_dirty_below(m, node);
     return inst;
 }
 
-static void
-enter(mu_motion *m, const mu_node *node, const char *up)
+void
+mu_enter(mu_motion *m, const mu_node *node, const char *up, int64_t item)
 {
     mu_inst inst;
 
@@ -33,7 +37,7 @@ enter(mu_motion *m, const mu_node *node, const char *up)
         return;
     }
     m->budget--;
-    inst = make_inst(m, node, up);
+    inst = make_inst(m, node, up, item);
     if (mu_run_paused(m)) {
         mu_set_status(m, &inst, "ready");         /* resume starts it */
         return;
@@ -42,10 +46,10 @@ enter(mu_motion *m, const mu_node *node, const char *up)
 }
 
 void
-mu_enter_block(mu_motion *m, const mu_block *block, const char *up)
+mu_enter_block(mu_motion *m, const mu_block *block, const char *up, int64_t item)
 {
     if (block->count > 0)
-        enter(m, block->steps[0], up);
+        mu_enter(m, block->steps[0], up, item);
 }
 
 /* True: go on. False: the guard is false, or could not be read. */
@@ -95,8 +99,8 @@ mu_begin(mu_motion *m, mu_inst *inst)
 
 /* -- closing ------------------------------------------------------------------------------------------------------------- */
 
-static bool
-node_below(const mu_node *node, const mu_node *top)
+bool
+mu_node_below(const mu_node *node, const mu_node *top)
 {
     for (const mu_node *n = node->block->owner; n != NULL; n = n->block->owner)
         if (n == top)
@@ -108,8 +112,8 @@ node_below(const mu_node *node, const mu_node *top)
 void
 mu_dirty_below(mu_motion *m, const mu_node *top)
 {
-    for (size_t i = top->ord + 1; i < m->pb->node_count && node_below(m->pb->nodes[i], top); i++)
-        json_object_set_new(m->dirty, m->pb->nodes[i]->path, json_true());
+    for (size_t i = top->ord + 1; i < m->node_count && mu_node_below(m->nodes[i], top); i++)
+        json_object_set_new(m->dirty, m->nodes[i]->path, json_true());
 }
 
 static void
@@ -122,6 +126,7 @@ end_record(mu_motion *m, mu_inst *inst, const char *status, const char *cause, j
     mu_disarm(m, inst, NULL);
     mu_effects_cancel(m, inst);
     json_object_del(inst->rec, "asks");
+    json_object_del(inst->rec, "req");
     json_object_set_new(inst->rec, "end", json_string(m->at));
     if (cause != NULL) {
         json_object_set_new(inst->rec, "cause", json_string(cause));
@@ -138,6 +143,8 @@ end_record(mu_motion *m, mu_inst *inst, const char *status, const char *cause, j
     json_object_set_new(inst->rec, "eseq", json_integer(mu_seq(m)));
     mu_set_status(m, inst, status);
     mu_dirty_below(m, inst->node);
+    if (strcmp(status, "done") == 0 || strcmp(status, "overridden") == 0)
+        mu_expectations(m, inst->node);
 }
 
 /* Is `inst` somewhere below the instance with that key? */
@@ -154,15 +161,15 @@ below(mu_motion *m, const mu_inst *inst, const char *key)
     return false;
 }
 
-static void
-cancel_below(mu_motion *m, const mu_inst *top, const char *cause)
+void
+mu_cancel_below(mu_motion *m, const mu_inst *top, const char *cause)
 {
     const json_t *counts = json_object_get(m->state, "occ");
 
-    for (size_t i = top->node->ord + 1; i < m->pb->node_count && node_below(m->pb->nodes[i], top->node); i++) {
-        int64_t last = mu_json_int(counts, m->pb->nodes[i]->path, 0);
+    for (size_t i = top->node->ord + 1; i < m->node_count && mu_node_below(m->nodes[i], top->node); i++) {
+        int64_t last = mu_json_int(counts, m->nodes[i]->path, 0);
         for (int64_t occ = 1; occ <= last; occ++) {
-            mu_inst inst = mu_inst_get(m, m->pb->nodes[i], occ);
+            mu_inst inst = mu_inst_get(m, m->nodes[i], occ);
             if (mu_inst_open(&inst) && below(m, &inst, top->key))
                 end_record(m, &inst, "cancelled", cause, NULL);
         }
@@ -177,7 +184,7 @@ mu_close(mu_motion *m, mu_inst *inst, const char *status, const char *cause, jso
     if (!mu_inst_open(inst))
         return;
     end_record(m, inst, status, cause, result);
-    cancel_below(m, inst, strcmp(status, "skipped") == 0 ? "skip" : strcmp(status, "done") == 0 ? "join" : status);
+    mu_cancel_below(m, inst, strcmp(status, "skipped") == 0 ? "skip" : strcmp(status, "done") == 0 ? "join" : status);
     if (next && !mu_json_bool(inst->rec, "detached", false))
         json_array_append_new(m->agenda, json_string(inst->key));
 }
@@ -185,7 +192,7 @@ mu_close(mu_motion *m, mu_inst *inst, const char *status, const char *cause, jso
 void
 mu_run_handler(mu_motion *m, mu_inst *inst, const mu_block *block)
 {
-    mu_enter_block(m, block, inst->key);
+    mu_enter_block(m, block, inst->key, -1);
 }
 
 /* -- agenda -------------------------------------------------------------------------------------------------------------- */
@@ -195,8 +202,8 @@ count_open(mu_motion *m, mu_inst inst, void *closure)
 {
     size_t *open = closure;
 
-    (void)m;
-    *open += mu_inst_open(&inst);
+    (void)m;                                      /* a run does not wait for injects that have not come yet */
+    *open += mu_inst_open(&inst) && !(inst.node->kind == MU_K_INJECT && inst.node->block->kind == MU_BLOCK_ASIDE);
 }
 
 /* The main block is through. A step that was opened again keeps the run going until it closes. */
@@ -243,6 +250,8 @@ block_done(mu_motion *m, const mu_block *block, const mu_inst *last)
     } else if (mu_inst_open(&owner)) {
         if (owner.node->kind == MU_K_PARALLEL)
             branch_done(m, &owner, block);
+        else if (owner.node->kind == MU_K_WHILE || owner.node->kind == MU_K_FOR_EACH)
+            mu_round_done(m, &owner);
         else
             mu_close(m, &owner, "done", NULL, json_pack("{s:s}", "branch", block->name), true);
     }
@@ -267,10 +276,10 @@ successor(mu_motion *m, const mu_inst *inst)
 {
     const mu_block *block = inst->node->block;
 
-    if (inst->rec == NULL || !still_wanted(m, inst))
+    if (inst->rec == NULL || block->kind == MU_BLOCK_ASIDE || !still_wanted(m, inst))
         return;
     if (inst->node->index + 1 < block->count)
-        enter(m, block->steps[inst->node->index + 1], mu_json_str(inst->rec, "up"));
+        mu_enter(m, block->steps[inst->node->index + 1], mu_json_str(inst->rec, "up"), mu_json_int(inst->rec, "it", -1));
     else
         block_done(m, block, inst);
 }
@@ -297,7 +306,9 @@ void
 mu_ask(mu_motion *m, mu_inst *inst, const char *error)
 {
     mu_disarm(m, inst, NULL);
-    cancel_below(m, inst, "failed");              /* a retry starts them anew */
+    mu_cancel_below(m, inst, "failed");           /* a retry starts them anew */
+    if (inst->node->kind == MU_K_CALL)
+        mu_effects_cancel(m, inst);
     mu_set_status(m, inst, "failed");
     json_object_set_new(inst->rec, "asks", json_true());
     json_object_set_new(inst->rec, "error", json_string(error));
@@ -312,6 +323,14 @@ close_one(mu_motion *m, mu_inst inst, void *closure)
         end_record(m, &inst, "cancelled", closure, NULL);
 }
 
+/* What stands beside the flow goes on. */
+static void
+close_flow(mu_motion *m, mu_inst inst, void *closure)
+{
+    if (inst.node->block->kind != MU_BLOCK_ASIDE)
+        close_one(m, inst, closure);
+}
+
 static char cause_on_error[] = "on_error", cause_end[] = "end";
 
 /* The playbook's own on_error takes over; after it the run ends as failed. */
@@ -323,11 +342,11 @@ fail_run(mu_motion *m, mu_inst *inst)
         mu_end_run(m, "failed", "failed");
         return;
     }
-    mu_inst_each(m, close_one, cause_on_error);
+    mu_inst_each(m, close_flow, cause_on_error);
     json_object_set_new(m->state, "failing", json_true());
     json_array_clear(m->agenda);
     m->agenda_head = 0;
-    mu_enter_block(m, m->pb->on_error, "");
+    mu_enter_block(m, m->pb->on_error, "", -1);
 }
 
 /* The nearest step, from inst outwards, that says what follows a failure. A handler does not catch its own failures. */
@@ -353,7 +372,7 @@ void
 mu_fail_step(mu_motion *m, mu_inst *inst, const char *error)
 {
     mu_inst at = catcher(m, inst);
-    bool detached = mu_json_bool(inst->rec, "detached", false);
+    bool detached = mu_json_bool(inst->rec, "detached", false) || inst->node->block->kind == MU_BLOCK_ASIDE;
 
     json_object_set_new(inst->rec, "error", json_string(error));
     mu_dirty(m, inst);
@@ -386,6 +405,7 @@ mu_end_run(mu_motion *m, const char *status, const char *outcome)
 {
     if (mu_run_over(m))
         return;
+    mu_injects_end(m);
     mu_inst_each(m, close_one, cause_end);
     json_array_clear(m->agenda);
     m->agenda_head = 0;
@@ -393,7 +413,7 @@ mu_end_run(mu_motion *m, const char *status, const char *outcome)
     json_object_set_new(m->state, "outcome", json_string(outcome));
     json_object_set_new(m->state, "ended_at", json_string(m->at));
     mu_log_event(m, "run_ended", NULL, json_pack("{s:s, s:s}", "status", status, "outcome", outcome));
-    for (size_t i = 0; i < m->pb->node_count; i++)           /* rows that were pending will not come any more */
-        if (mu_json_int(json_object_get(m->state, "occ"), m->pb->nodes[i]->path, 0) == 0)
-            json_object_set_new(m->dirty, m->pb->nodes[i]->path, json_true());
+    for (size_t i = 0; i < m->node_count; i++)           /* rows that were pending will not come any more */
+        if (mu_json_int(json_object_get(m->state, "occ"), m->nodes[i]->path, 0) == 0)
+            json_object_set_new(m->dirty, m->nodes[i]->path, json_true());
 }

@@ -82,9 +82,9 @@ start_wait(mu_motion *m, mu_inst *inst)
         mu_arm(m, inst, "wait", 0, due);
 }
 
-/* A value as the variable's type: an int fits a decimal, a text fits an enum when it is one of its values. */
-static bool
-fit(mu_motion *m, const mu_var *var, mu_value *value)
+/* A value as another type: an int fits a decimal, a text fits an enum when it is one of its values. */
+bool
+mu_fit(mu_motion *m, const mu_type *type, mu_value *value)
 {
     mu_value result;
     json_t *json;
@@ -92,7 +92,7 @@ fit(mu_motion *m, const mu_var *var, mu_value *value)
     if (value->kind == MU_T_ERROR)
         return false;
     json = mu_json_own(m->arena, mu_value_to_json(m->arena, value));
-    if (!mu_value_from_json(m->arena, json, &var->type, &result))
+    if (!mu_value_from_json(m->arena, json, type, &result))
         return false;
     *value = result;
     return true;
@@ -108,7 +108,7 @@ start_set(mu_motion *m, mu_inst *inst)
     for (size_t i = 0; i < inst->node->name_count; i++) {
         const mu_var *var = mu_var_find(m->pb, inst->node->names[i]);
         values[i] = mu_expression_evaluate(m->arena, inst->node->values[i], &names);
-        if (var == NULL || !fit(m, var, &values[i])) {
+        if (var == NULL || !mu_fit(m, &var->type, &values[i])) {
             mu_fail_step(m, inst, values[i].kind == MU_T_ERROR ? values[i].text : "error.expression.type");
             return;
         }
@@ -120,26 +120,64 @@ start_set(mu_motion *m, mu_inst *inst)
 
 /* -- flow ------------------------------------------------------------------------------------------------------------------ */
 
+void
+mu_take_branch(mu_motion *m, mu_inst *inst, const mu_block *block, const char *name)
+{
+    if (name != NULL)
+        json_object_set_new(inst->rec, "branch", json_string(name));
+    mu_dirty_below(m, inst->node);                /* rows of the ways not taken */
+    if (block != NULL)
+        mu_enter_block(m, block, inst->key, -1);
+    else if (name != NULL)
+        mu_close(m, inst, "done", NULL, json_pack("{s:s}", "branch", name), true);
+    else
+        mu_close(m, inst, "done", "no_case", NULL, true);
+}
+
+/* The block that a value leads to, and its name. */
+static const mu_block *
+branch_for(mu_motion *m, const mu_node *node, const mu_value *value, const char **ret_name)
+{
+    const mu_block *other = NULL;
+    const char *text = mu_value_text(m->arena, value);
+
+    *ret_name = NULL;
+    if (node->kind == MU_K_IF) {
+        *ret_name = value->number != 0 ? "then" : "else";
+        return value->number != 0 ? node->blocks[0] : node->block_count > 1 ? node->blocks[1] : NULL;
+    }
+    for (size_t i = 0; i < node->block_count && *ret_name == NULL; i++) {
+        if (strcmp(node->blocks[i]->name, "default") == 0)
+            other = node->blocks[i];
+        else if (strcmp(node->blocks[i]->name, text) == 0)
+            *ret_name = node->blocks[i]->name, other = node->blocks[i];
+    }
+    if (*ret_name == NULL && other != NULL)
+        *ret_name = "default";
+    return other;
+}
+
 static void
-start_if(mu_motion *m, mu_inst *inst)
+start_branch(mu_motion *m, mu_inst *inst)
 {
     mu_scope scope = { .m = m, .inst = inst, .language = "zh", .reads = mu_json_own(m->arena, json_object()) };
     mu_names names = mu_scope_names(&scope);
-    mu_value value = mu_expression_evaluate(m->arena, inst->node->cond, &names);
-    size_t taken;
+    mu_value value;
+    const mu_block *block;
+    const char *name;
 
+    if (inst->node->cond == NULL || inst->node->block_count == 0) {
+        mu_fail_step(m, inst, "error.expression.unset");
+        return;
+    }
+    value = mu_expression_evaluate(m->arena, inst->node->cond, &names);
     mu_log_event(m, "condition_read", inst, json_pack("{s:o, s:O}", "value", mu_value_to_json(m->arena, &value), "reads", scope.reads));
-    if (value.kind != MU_T_BOOL) {
+    if (value.kind == MU_T_ERROR || (inst->node->kind == MU_K_IF && value.kind != MU_T_BOOL)) {
         mu_fail_step(m, inst, value.kind == MU_T_ERROR ? value.text : "error.expression.type");
         return;
     }
-    taken = value.number != 0 ? 0 : 1;
-    json_object_set_new(inst->rec, "branch", json_string(taken == 0 ? "then" : "else"));
-    mu_dirty_below(m, inst->node);                /* rows of the way not taken */
-    if (taken < inst->node->block_count)
-        mu_enter_block(m, inst->node->blocks[taken], inst->key);
-    else
-        mu_close(m, inst, "done", NULL, json_pack("{s:s}", "branch", "else"), true);
+    block = branch_for(m, inst->node, &value, &name);
+    mu_take_branch(m, inst, block, name);
 }
 
 static void
@@ -147,7 +185,7 @@ start_blocks(mu_motion *m, mu_inst *inst)
 {
     json_object_del(inst->rec, "joined");
     for (size_t i = 0; i < inst->node->block_count && mu_inst_open(inst); i++)
-        mu_enter_block(m, inst->node->blocks[i], inst->key);
+        mu_enter_block(m, inst->node->blocks[i], inst->key, -1);
 }
 
 static void
@@ -184,9 +222,28 @@ start_end(mu_motion *m, mu_inst *inst)
     mu_end_run(m, failed ? "failed" : "succeeded", outcome == NULL ? inst->node->id : outcome);
 }
 
+/* In a drill a step may pretend: a task and a checklist are done, an approval is given, a decision has its value. False: people do it. */
+static bool
+pretended(mu_motion *m, mu_inst *inst)
+{
+    if (!mu_drilled(m) || mu_rules(m) < 2 || inst->node->drill != MU_DRILL_SIMULATE)
+        return false;
+    if (inst->node->kind == MU_K_DECIDE) {
+        if (inst->node->simulated != NULL && !mu_decide_value(m, inst, inst->node->simulated, "drill"))
+            m->refusal = NULL;                    /* no value of that variable: people decide */
+        return !mu_inst_open(inst);
+    }
+    if (inst->node->kind != MU_K_TASK && inst->node->kind != MU_K_CHECKLIST && inst->node->kind != MU_K_APPROVE && inst->node->kind != MU_K_WAIT)
+        return false;
+    mu_simulated(m, inst);
+    return true;
+}
+
 void
 mu_kind_start(mu_motion *m, mu_inst *inst)
 {
+    if (pretended(m, inst))
+        return;
     switch (inst->node->kind) {
     case MU_K_TASK: case MU_K_CHECKLIST: case MU_K_DECIDE: case MU_K_APPROVE:
         start_person(m, inst);
@@ -199,11 +256,18 @@ mu_kind_start(mu_motion *m, mu_inst *inst)
     case MU_K_STATUS:    mu_effect_status(m, inst); break;
     case MU_K_WAIT:      start_wait(m, inst); break;
     case MU_K_SET:       start_set(m, inst); break;
-    case MU_K_IF:        start_if(m, inst); break;
-    case MU_K_PARALLEL:
-    case MU_K_CALL:      start_blocks(m, inst); break;
-    case MU_K_HTTP: case MU_K_SWITCH: case MU_K_WHILE: case MU_K_FOR_EACH: case MU_K_INJECT:
-        mu_fail_step(m, inst, "error.run.wrong_kind");
+    case MU_K_IF:
+    case MU_K_SWITCH:    start_branch(m, inst); break;
+    case MU_K_WHILE:
+    case MU_K_FOR_EACH:  mu_loop_start(m, inst); break;
+    case MU_K_HTTP:      mu_request_start(m, inst); break;
+    case MU_K_INJECT:    mu_inject_start(m, inst); break;
+    case MU_K_PARALLEL:  start_blocks(m, inst); break;
+    case MU_K_CALL:
+        if (inst->node->playbook != NULL)
+            mu_child_start(m, inst);
+        else
+            start_blocks(m, inst);
         break;
     case MU_K_MILESTONE: start_milestone(m, inst); break;
     case MU_K_END:       start_end(m, inst); break;

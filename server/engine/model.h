@@ -212,4 +212,9 @@ typedef enum { MU_FILL_PLAIN, MU_FILL_MARKDOWN } mu_fill;
 bool mu_text_names(mu_arena *arena, const char *text, void (*fn)(void *closure, const char *name), void *closure);
 char *mu_text_fill(mu_arena *arena, const char *text, const mu_names *names, mu_fill how);
 
+/* Parts of a request. Each value is encoded for where it stands; one that cannot stand there, or has no value, makes the whole NULL.
+ * The placeholder of a secret stays, and its name is added to `secrets`; no value can bring such a placeholder in. */
+typedef enum { MU_PLACE_URL, MU_PLACE_HEADER, MU_PLACE_JSON, MU_PLACE_FORM, MU_PLACE_TEXT } mu_place;
+char *mu_place_fill(mu_arena *arena, const char *text, const mu_names *names, mu_place where, json_t *secrets);
+
 #endif

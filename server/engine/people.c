@@ -41,8 +41,16 @@ of_role(const mu_motion *m, const char *role)
     return among(json_object_get(roles, role), id) || (deputy != NULL && among(json_object_get(roles, deputy), id));
 }
 
-static bool
-is_person(const mu_motion *m)
+const char *
+mu_inst_role(const mu_inst *inst)
+{
+    const char *role = mu_json_str(inst->rec, "role");
+
+    return role == NULL ? inst->node->role : role;
+}
+
+bool
+mu_is_person(const mu_motion *m)
 {
     const char *kind = mu_json_str(m->actor, "kind");
 
@@ -52,7 +60,23 @@ is_person(const mu_motion *m)
 bool
 mu_is_commander(const mu_motion *m)
 {
-    return is_person(m) && (mu_json_bool(m->actor, "commander", false) || of_role(m, "commander"));
+    return mu_is_person(m) && (mu_json_bool(m->actor, "commander", false) || of_role(m, "commander"));
+}
+
+/* Who judges what people did in a drill. */
+bool
+mu_is_controller(const mu_motion *m)
+{
+    return mu_is_commander(m) || (mu_is_person(m) && (mu_json_bool(m->actor, "controller", false) || of_role(m, "controller")));
+}
+
+/* A step given to one person is theirs alone; the commander may always help. */
+static bool
+is_other(const mu_motion *m, const mu_inst *inst)
+{
+    const json_t *who = json_object_get(inst->rec, "who");
+
+    return who != NULL && !mu_same(mu_json_str(who, "id"), mu_json_str(m->actor, "id"));
 }
 
 bool
@@ -60,11 +84,13 @@ mu_may_act(mu_motion *m, const mu_inst *inst)
 {
     const json_t *members;
 
-    if (!is_person(m))
+    if (!mu_is_person(m))
         return mu_refuse(m, "forbidden", "error.run.person", "");
-    if (inst->node->role == NULL || mu_is_commander(m) || of_role(m, inst->node->role))
+    if (json_object_get(inst->rec, "who") != NULL)
+        return !is_other(m, inst) || mu_is_commander(m) || mu_refuse(m, "forbidden", "error.run.assigned", "");
+    if (mu_inst_role(inst) == NULL || mu_is_commander(m) || of_role(m, mu_inst_role(inst)))
         return true;
-    if (!mu_role_members(m, inst->node->role, &members))      /* nobody has the role: whoever is there may help */
+    if (!mu_role_members(m, mu_inst_role(inst), &members))      /* nobody has the role: whoever is there may help */
         return true;
     return mu_refuse(m, "forbidden", "error.run.role", "");
 }
@@ -92,10 +118,12 @@ mu_may_approve(mu_motion *m, const mu_inst *inst, const char *role)
 {
     const json_t *members;
 
-    if (!is_person(m))
+    if (!mu_is_person(m))
         return mu_refuse(m, "forbidden", "error.run.person", "");
     if (excluded(m, inst))
         return mu_refuse(m, "forbidden", "error.run.excluded", "");
+    if (json_object_get(inst->rec, "who") != NULL)
+        return !is_other(m, inst) || mu_refuse(m, "forbidden", "error.run.assigned", "");
     if (role == NULL || of_role(m, role))
         return true;
     if (!mu_role_members(m, role, &members) && mu_is_commander(m))

@@ -131,10 +131,28 @@ mu_on_evidence(mu_motion *m, mu_inst *inst)
     return mu_may_act(m, inst) && add_evidence(m, inst, json_object_get(m->data, "evidence"));
 }
 
+/* What counts: everything, or only what is of the types asked for. */
+static int64_t
+attached(const mu_motion *m, const mu_inst *inst)
+{
+    const json_t *types = json_object_get(json_object_get(inst->node->json, "evidence"), "types"), *one;
+    int64_t count = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(inst->rec, "ev"), i, one) {
+        const char *kind = mu_json_str(one, "kind");
+        bool fits = mu_rules(m) < 2 || json_array_size(types) == 0 || kind == NULL;
+        for (size_t j = 0; j < json_array_size(types) && !fits; j++)
+            fits = mu_same(json_string_value(json_array_get(types, j)), kind);
+        count += fits;
+    }
+    return count;
+}
+
 static bool
 enough_evidence(mu_motion *m, const mu_inst *inst)
 {
-    if ((int64_t)json_array_size(json_object_get(inst->rec, "ev")) >= inst->node->evidence)
+    if (attached(m, inst) >= inst->node->evidence)
         return true;
     return mu_refuse(m, "invalid", "error.run.evidence", "/evidence");
 }
@@ -223,7 +241,7 @@ close_when_complete(mu_motion *m, mu_inst *inst)
         done += strcmp(state, "done") == 0;
         skipped += strcmp(state, "done") != 0;
     }
-    if ((int64_t)json_array_size(json_object_get(inst->rec, "ev")) < inst->node->evidence)
+    if (attached(m, inst) < inst->node->evidence)
         return;                                   /* stays open until what was asked for is attached */
     close_by(m, inst, json_pack("{s:I, s:I}", "done", done, "not_applicable", skipped));
 }
@@ -365,7 +383,7 @@ approvable(mu_motion *m, const mu_inst *inst)
         return mu_refuse(m, "conflict", "error.run.wrong_kind", "");
     if (!mu_inst_open(inst) || !mu_is_status(inst, "active"))
         return mu_refuse(m, "conflict", mu_inst_open(inst) ? "error.run.not_open" : "error.run.step_closed", "");
-    return mu_may_approve(m, inst, report ? inst->node->sign_role : inst->node->role);
+    return mu_may_approve(m, inst, report ? inst->node->sign_role : mu_inst_role(inst));
 }
 
 bool

@@ -36,6 +36,8 @@ mu_freeze_texts(mu_motion *m, mu_inst *inst)
         if (has_placeholder(json_object_get(inst->node->json, texts[i].member)))
             json_object_set_new(frozen, texts[i].member,
                 mu_text_both(m, inst, json_object_get(inst->node->json, texts[i].member), texts[i].how));
+    if (inst->node->kind == MU_K_INJECT && has_placeholder(inst->node->json))
+        json_object_set_new(frozen, "inject", mu_text_both(m, inst, inst->node->json, MU_FILL_PLAIN));
     json_array_foreach(json_object_get(inst->node->json, "items"), i, item)
         if (has_placeholder(item) && mu_json_str(item, "id") != NULL)
             json_object_set_new(frozen, mu_printf(m->arena, "item.%s", mu_json_str(item, "id")), mu_text_both(m, inst, item, MU_FILL_PLAIN));
@@ -150,44 +152,133 @@ approval(const mu_inst *inst, const char *role)
     return box;
 }
 
+/* -- what belongs to a kind ------------------------------------------------------------------------------------------------ */
+
+static json_t *
+branches(const mu_node *node)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < node->block_count; i++)
+        json_array_append_new(list, json_string(node->blocks[i]->name));
+    if (node->kind == MU_K_IF && node->block_count == 1)
+        json_array_append_new(list, json_string("else"));
+    return list;
+}
+
+static json_t *
+loop(const mu_inst *inst)
+{
+    if (inst->node->kind == MU_K_WHILE)
+        return json_pack("{s:I, s:I}", "round", (json_int_t)mu_json_int(inst->rec, "round", 0), "max", (json_int_t)inst->node->most);
+    return json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)json_array_size(json_object_get(inst->rec, "list")),
+        "ended", (json_int_t)mu_json_int(inst->rec, "ended", 0), "open", (json_int_t)mu_json_int(inst->rec, "open", 0),
+        "at_once", (json_int_t)inst->node->at_once);
+}
+
+static json_t *
+http(const mu_inst *inst)
+{
+    const mu_http *h = inst->node->http;
+    json_t *box = json_pack("{s:s, s:s, s:s, s:I, s:I}", "connection", h->connection, "method", h->method, "effect", h->once ? "once" : "idempotent",
+        "tries", (json_int_t)mu_json_int(inst->rec, "tries", 0), "retries", (json_int_t)h->retries);
+
+    put(box, "status", json_object_get(inst->rec, "code"));
+    return box;
+}
+
+static json_t *
+child(const mu_inst *inst)
+{
+    static const char *const members[] = { "run", "status", "outcome" };
+    const json_t *known = json_object_get(inst->rec, "child");
+    json_t *box = json_pack("{s:s, s:o, s:b}", "playbook", inst->node->playbook,
+        "version", inst->node->version == 0 ? json_null() : json_integer(inst->node->version), "join", !inst->node->watch);
+
+    for (size_t i = 0; i < MU_COUNT(members); i++)
+        put(box, members[i], json_object_get(known, members[i]));
+    put(box, "version", json_object_get(known, "version"));
+    return box;
+}
+
+static json_t *
+inject(mu_motion *m, const mu_inst *inst)
+{
+    static const char *const members[] = { "to", "from", "via", "at", "attachment", "expect" };
+    const json_t *json = inst->node->json;
+    json_t *box = json_object();
+
+    for (size_t i = 0; i < MU_COUNT(members); i++)
+        put(box, members[i], json_object_get(json, members[i]));
+    json_object_set_new(box, "text", json_object_get(json, "text") != NULL ? text_of(m, inst, json_object_get(json, "text"), "text")
+        : text_of(m, inst, json, "inject"));
+    put(box, "delivered_at", json_object_get(inst->rec, "told_at"));
+    put(box, "verdict", json_object_get(inst->rec, "judged"));
+    return box;
+}
+
+/* What one does with it. */
+static void
+person_members(mu_motion *m, const mu_inst *inst, json_t *row)
+{
+    const json_t *json = inst->node->json;
+
+    if (inst->node->kind == MU_K_CHECKLIST) {
+        put(row, "mode", json_object_get(json, "mode"));
+        json_object_set_new(row, "items", items(m, inst));
+    } else if (inst->node->kind == MU_K_TASK) {
+        put(row, "form", json_object_get(json, "form"));
+    } else if (inst->node->kind == MU_K_DECIDE) {
+        json_object_set_new(row, "into", into(inst->node));
+        json_object_set_new(row, "options", options(m, inst->node));
+        put(row, "default_after", json_object_get(json, "default_after"));
+    } else if (inst->node->kind == MU_K_APPROVE) {
+        json_object_set_new(row, "approve", approval(inst, mu_inst_role(inst)));
+    } else if (inst->node->kind == MU_K_REPORT) {
+        json_object_set_new(row, "report", json_pack("{s:O?, s:O?}", "profile", json_object_get(json, "profile"), "stage", json_object_get(json, "stage")));
+        if (inst->node->sign_role != NULL)
+            json_object_set_new(row, "approve", approval(inst, inst->node->sign_role));
+    }
+    put(row, "assigned", json_object_get(inst->rec, "who"));
+}
+
 static void
 kind_members(mu_motion *m, const mu_inst *inst, json_t *row)
 {
     const json_t *json = inst->node->json;
+    json_t *box;
 
     switch (inst->node->kind) {
-    case MU_K_CHECKLIST:
-        put(row, "mode", json_object_get(json, "mode"));
-        json_object_set_new(row, "items", items(m, inst));
+    case MU_K_TASK: case MU_K_CHECKLIST: case MU_K_DECIDE: case MU_K_APPROVE: case MU_K_REPORT:
+        person_members(m, inst, row);
         break;
-    case MU_K_TASK:
-        put(row, "form", json_object_get(json, "form"));
-        break;
-    case MU_K_DECIDE:
-        json_object_set_new(row, "into", into(inst->node));
-        json_object_set_new(row, "options", options(m, inst->node));
-        put(row, "default_after", json_object_get(json, "default_after"));
-        break;
-    case MU_K_APPROVE:
-        json_object_set_new(row, "approve", approval(inst, inst->node->role));
-        break;
-    case MU_K_REPORT:
-        json_object_set_new(row, "report", json_pack("{s:O?, s:O?}", "profile", json_object_get(json, "profile"), "stage", json_object_get(json, "stage")));
-        if (inst->node->sign_role != NULL)
-            json_object_set_new(row, "approve", approval(inst, inst->node->sign_role));
-        break;
-    case MU_K_NOTIFY: {
-        json_t *box = json_pack("{s:O?, s:O?}", "to", json_object_get(json, "to"), "via", json_object_get(json, "via"));
+    case MU_K_NOTIFY:
+        box = json_pack("{s:O?, s:O?}", "to", json_object_get(json, "to"), "via", json_object_get(json, "via"));
         json_object_set_new(row, "notify", box);
         put(box, "ack", json_object_get(json, "ack"));
         put(box, "given", json_object_get(inst->rec, "acks"));
         break;
-    }
     case MU_K_STATUS:
         json_object_set_new(row, "page", json_pack("{s:O?, s:O?}", "component", json_object_get(json, "component"), "state", json_object_get(json, "state")));
         break;
-    case MU_K_IF:
+    case MU_K_IF: case MU_K_SWITCH:
         put(row, "branch", json_object_get(inst->rec, "branch"));
+        put(row, "forced", json_object_get(inst->rec, "forced"));
+        if (mu_rules(m) >= 2)                     /* rows of older runs stay as they were written */
+            json_object_set_new(row, "branches", branches(inst->node));
+        break;
+    case MU_K_WHILE: case MU_K_FOR_EACH:
+        json_object_set_new(row, "loop", loop(inst));
+        break;
+    case MU_K_HTTP:
+        json_object_set_new(row, "http", http(inst));
+        break;
+    case MU_K_CALL:
+        if (inst->node->playbook != NULL)
+            json_object_set_new(row, "child", child(inst));
+        break;
+    case MU_K_INJECT:
+        json_object_set_new(row, "inject", inject(m, inst));
         break;
     case MU_K_WAIT:
         put(row, "event", json_object_get(json, "event"));
@@ -195,10 +286,43 @@ kind_members(mu_motion *m, const mu_inst *inst, json_t *row)
     case MU_K_END:
         put(row, "outcome", json_object_get(json, "outcome"));
         break;
-    case MU_K_HTTP: case MU_K_SWITCH: case MU_K_WHILE: case MU_K_FOR_EACH: case MU_K_INJECT:
-    case MU_K_SET: case MU_K_PARALLEL: case MU_K_CALL: case MU_K_MILESTONE: case MU_K_COUNT:
+    case MU_K_SET: case MU_K_PARALLEL: case MU_K_MILESTONE: case MU_K_COUNT:
         break;
     }
+}
+
+/* The item of the nearest for_each around the step. */
+static void
+item_member(mu_motion *m, const mu_inst *inst, json_t *row)
+{
+    mu_inst cur = *inst, owner;
+
+    if (inst->rec == NULL)
+        return;
+    for (owner = mu_inst_owner(m, &cur); owner.rec != NULL; cur = owner, owner = mu_inst_owner(m, &cur)) {
+        const json_t *list = json_object_get(owner.rec, "list");
+        int64_t n = mu_json_int(cur.rec, "it", 0);
+        if (owner.node->kind != MU_K_FOR_EACH)
+            continue;
+        json_object_set_new(row, "item", json_pack("{s:s, s:O?, s:I, s:I}", "as", owner.node->as, "value", json_array_get(list, (size_t)n),
+            "n", (json_int_t)n + 1, "of", (json_int_t)json_array_size(list)));
+        return;
+    }
+}
+
+/* Where the commander wanted an added step to stand. */
+static void
+adhoc_members(mu_motion *m, const mu_inst *inst, json_t *row)
+{
+    const json_t *one;
+    size_t i;
+
+    if (!inst->node->adhoc)
+        return;
+    json_object_set_new(row, "adhoc", json_true());
+    json_array_foreach(json_object_get(m->state, "adhoc"), i, one)
+        if (mu_same(mu_json_str(one, "id"), inst->node->id))
+            put(row, "beside", json_object_get(one, "beside"));
 }
 
 static void
@@ -211,8 +335,8 @@ common_members(mu_motion *m, const mu_inst *inst, json_t *row)
         ? json_pack("{s:s, s:s}", "zh", inst->node->id, "en", inst->node->id) : text_of(m, inst, json_object_get(json, "title"), "title"));
     if (json_object_get(json, "text") != NULL)
         json_object_set_new(row, "text", text_of(m, inst, json_object_get(json, "text"), "text"));
-    if (inst->node->role != NULL)
-        json_object_set_new(row, "role", json_string(inst->node->role));
+    if (mu_inst_role(inst) != NULL)
+        json_object_set_new(row, "role", json_string(mu_inst_role(inst)));
     json_object_set_new(row, "critical", json_boolean(inst->node->critical));
     if (inst->node->when != NULL)
         put(row, "when", json_object_get(json, "when"));
@@ -224,6 +348,8 @@ common_members(mu_motion *m, const mu_inst *inst, json_t *row)
         put(evidence, "given", json_object_get(inst->rec, "ev"));
     }
     kind_members(m, inst, row);
+    item_member(m, inst, row);
+    adhoc_members(m, inst, row);
 }
 
 static json_t *
@@ -257,8 +383,8 @@ mu_project_inst(mu_motion *m, mu_inst inst)
 }
 
 /* Of a step that has not been entered: pending, on the way not taken, or too late because the run is over. */
-static const char *
-pending_status(mu_motion *m, const mu_node *node, const char **ret_cause)
+const char *
+mu_pending_status(mu_motion *m, const mu_node *node, const char **ret_cause)
 {
     *ret_cause = NULL;
     for (const mu_node *n = node; n->block->owner != NULL; n = n->block->owner) {
@@ -266,8 +392,14 @@ pending_status(mu_motion *m, const mu_node *node, const char **ret_cause)
         int64_t occ = mu_json_int(json_object_get(m->state, "occ"), owner->path, 0);
         mu_inst inst = mu_inst_get(m, owner, occ);
         const char *branch = inst.rec == NULL ? NULL : mu_json_str(inst.rec, "branch");
-        if (owner->kind == MU_K_IF && branch != NULL && strcmp(branch, n->block->name) != 0) {
+        if (owner->kind == MU_K_SWITCH && inst.rec != NULL && branch == NULL && mu_same(mu_json_str(inst.rec, "cause"), "no_case"))
+            branch = "";
+        if ((owner->kind == MU_K_IF || owner->kind == MU_K_SWITCH) && branch != NULL && strcmp(branch, n->block->name) != 0) {
             *ret_cause = "branch";
+            return "skipped";
+        }
+        if ((owner->kind == MU_K_WHILE || owner->kind == MU_K_FOR_EACH) && mu_is_status(&inst, "done")) {
+            *ret_cause = "loop";                  /* no round, no item */
             return "skipped";
         }
         if (inst.rec != NULL && !mu_inst_open(&inst)) {
@@ -288,9 +420,9 @@ mu_project_pending(mu_motion *m, const mu_node *node)
     const char *cause, *status;
     json_t *row;
 
-    if (in_handler(node) || mu_json_int(json_object_get(m->state, "occ"), node->path, 0) > 0)
+    if (in_handler(node) || (node->block->kind == MU_BLOCK_ASIDE && !mu_drilled(m)) || mu_json_int(json_object_get(m->state, "occ"), node->path, 0) > 0)
         return NULL;
-    status = pending_status(m, node, &cause);
+    status = mu_pending_status(m, node, &cause);
     row = row_start(node, 1, status);
     if (cause != NULL)
         json_object_set_new(row, "cause", json_string(cause));
@@ -304,13 +436,13 @@ mu_project_all(mu_motion *m)
     json_t *rows = mu_json_own(m->arena, json_array());
     const json_t *counts = json_object_get(m->state, "occ");
 
-    for (size_t i = 0; i < m->pb->node_count; i++) {
-        int64_t last = mu_json_int(counts, m->pb->nodes[i]->path, 0);
-        json_t *pending = mu_project_pending(m, m->pb->nodes[i]);
+    for (size_t i = 0; i < m->node_count; i++) {
+        int64_t last = mu_json_int(counts, m->nodes[i]->path, 0);
+        json_t *pending = mu_project_pending(m, m->nodes[i]);
         if (pending != NULL)
             json_array_append_new(rows, pending);
         for (int64_t occ = 1; occ <= last; occ++) {
-            mu_inst inst = mu_inst_get(m, m->pb->nodes[i], occ);
+            mu_inst inst = mu_inst_get(m, m->nodes[i], occ);
             if (inst.rec != NULL)
                 json_array_append_new(rows, mu_project_inst(m, inst));
         }

@@ -12,6 +12,8 @@ initial(mu_motion *m, const mu_var *var)
 {
     const json_t *given = json_object_get(json_object_get(m->data, "vars"), var->name);
 
+    if (var->param && json_object_get(json_object_get(m->data, "params"), var->name) != NULL)
+        given = json_object_get(json_object_get(m->data, "params"), var->name);
     if (given != NULL && !var->constant)
         return given;
     if (var->from != NULL && mu_starts(var->from, "profile.")) {
@@ -33,12 +35,15 @@ set_vars(mu_motion *m)
     json_object_foreach((json_t *)(uintptr_t)given, name, ignored)
         if (mu_var_find(m->pb, name) == NULL)
             return mu_refuse(m, "invalid", "error.run.var", mu_pointer(m->arena, "/vars", name));
+    json_object_foreach(json_object_get(m->data, "params"), name, ignored)
+        if (mu_var_find(m->pb, name) == NULL || !mu_var_find(m->pb, name)->param)
+            return mu_refuse(m, "invalid", "error.run.var", mu_pointer(m->arena, "/params", name));
     for (size_t i = 0; i < m->pb->var_count; i++) {
         const mu_var *var = &m->pb->vars[i];
         const json_t *json = initial(m, var);
         if (json == NULL || json_is_null(json)) {
-            if (mu_same(var->from, "trigger") || mu_same(var->from, "form"))
-                return mu_refuse(m, "invalid", "error.required", mu_pointer(m->arena, "/vars", var->name));
+            if (var->type.kind != MU_T_SECRET && (var->param || mu_same(var->from, "trigger") || mu_same(var->from, "form")))
+                return mu_refuse(m, "invalid", "error.required", mu_pointer(m->arena, var->param ? "/params" : "/vars", var->name));
             continue;
         }
         if (!mu_value_from_json(m->arena, json, &var->type, &value))
@@ -76,6 +81,7 @@ known_mode(const char *mode)
 bool
 mu_on_run_created(mu_motion *m)
 {
+    int64_t rules = mu_json_int(m->data, "engine", 1);
     static const char *const copied[] = { "incident", "org", "playbook", "settings" };
     const json_t *run = json_object_get(m->data, "run");
     json_t *mine;
@@ -84,6 +90,7 @@ mu_on_run_created(mu_motion *m)
         return mu_refuse(m, "invalid", "error.run.mode", "/run/mode");
     if (mu_json_str(run, "id") == NULL)
         return mu_refuse(m, "invalid", "error.required", "/run/id");
+    json_object_set_new(m->state, "v", json_integer(rules < 1 ? 1 : rules > MU_ENGINE_VERSION ? MU_ENGINE_VERSION : rules));
     mine = json_deep_copy(run);
     json_object_set_new(m->state, "run", mine);
     json_object_set_new(mine, "started_at", json_string(m->at));
@@ -94,8 +101,9 @@ mu_on_run_created(mu_motion *m)
             json_object_set_new(m->state, copied[i], json_deep_copy(json_object_get(m->data, copied[i])));
     if (!set_vars(m) || !set_roles(m))
         return false;
-    for (size_t i = 0; i < m->pb->node_count; i++)
-        json_object_set_new(m->dirty, m->pb->nodes[i]->path, json_true());
-    mu_enter_block(m, m->pb->main, "");
+    for (size_t i = 0; i < m->node_count; i++)
+        json_object_set_new(m->dirty, m->nodes[i]->path, json_true());
+    mu_injects_create(m);
+    mu_enter_block(m, m->pb->main, "", -1);
     return true;
 }

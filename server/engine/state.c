@@ -14,6 +14,20 @@ mu_key(mu_arena *arena, const char *path, int64_t occ)
     return mu_printf(arena, "%s#%lld", path, (long long)occ);
 }
 
+const mu_node *
+mu_path_node(const mu_motion *m, const char *path)
+{
+    const mu_node *node = mu_node_find(m->pb, path);
+
+    for (size_t i = m->pb->node_count; i < m->node_count && node == NULL; i++)
+        if (strcmp(m->nodes[i]->path, path) == 0)
+            node = m->nodes[i];
+    return node;
+}
+
+int64_t mu_rules(const mu_motion *m) { return mu_json_int(m->state, "v", 1); }
+bool    mu_drilled(const mu_motion *m) { return !mu_same(mu_run_mode(m), "real"); }
+
 mu_inst
 mu_inst_get(mu_motion *m, const mu_node *node, int64_t occ)
 {
@@ -32,7 +46,7 @@ mu_inst_key(mu_motion *m, const char *key)
 
     if (hash == NULL || !mu_parse_int(hash + 1, 1, MU_OCCURRENCES, &inst.occ))
         return inst;
-    inst.node = mu_node_find(m->pb, mu_strndup(m->arena, key, (size_t)(hash - key)));
+    inst.node = mu_path_node(m, mu_strndup(m->arena, key, (size_t)(hash - key)));
     inst.rec = inst.node == NULL ? NULL : json_object_get(m->steps, key);
     return inst;
 }
@@ -54,10 +68,10 @@ mu_inst_each(mu_motion *m, void (*fn)(mu_motion *m, mu_inst inst, void *closure)
 {
     const json_t *counts = json_object_get(m->state, "occ");
 
-    for (size_t i = 0; i < m->pb->node_count; i++) {
-        int64_t last = mu_json_int(counts, m->pb->nodes[i]->path, 0);
+    for (size_t i = 0; i < m->node_count; i++) {
+        int64_t last = mu_json_int(counts, m->nodes[i]->path, 0);
         for (int64_t occ = 1; occ <= last; occ++) {
-            mu_inst inst = mu_inst_get(m, m->pb->nodes[i], occ);
+            mu_inst inst = mu_inst_get(m, m->nodes[i], occ);
             if (inst.rec != NULL)
                 fn(m, inst, closure);
         }
@@ -277,15 +291,40 @@ fact_time(const mu_scope *s, const char *name)
     return mu_json_str(json_object_get(json_object_get(s->m->state, "milestones"), name), "at");
 }
 
+/* The item of the for_each around the step that has that name for its items. */
+static bool
+item_value(const mu_scope *s, mu_arena *arena, const char *name, mu_value *ret)
+{
+    mu_inst cur, owner;
+    const json_t *json;
+    mu_type guess = { .kind = MU_T_TEXT, .of = MU_T_ANY };
+
+    if (s->inst == NULL || s->inst->rec == NULL || mu_item_owner(s->inst->node, name) == NULL)
+        return false;
+    for (cur = *s->inst, owner = mu_inst_owner(s->m, &cur); owner.rec != NULL; cur = owner, owner = mu_inst_owner(s->m, &cur)) {
+        if (owner.node->kind != MU_K_FOR_EACH || !mu_same(owner.node->as, name))
+            continue;
+        json = json_array_get(json_object_get(owner.rec, "list"), (size_t)mu_json_int(cur.rec, "it", 0));
+        if (json_is_integer(json) || json_is_boolean(json))
+            guess.kind = json_is_integer(json) ? MU_T_INT : MU_T_BOOL;
+        return mu_value_from_json(arena, json, owner.node->item.kind == MU_T_ANY ? &guess : &owner.node->item, ret);
+    }
+    return false;
+}
+
 static bool
 scope_value(void *closure, mu_arena *arena, const char *name, mu_value *ret)
 {
     mu_scope *s = closure;
-    const mu_var *var = mu_var_find(s->m->pb, name);
+    const mu_var *var = mu_var_find(s->m->pb, name);      /* of no interest once an item has the name */
     const char *text, *time;
 
     *ret = (mu_value){ .kind = MU_T_UNSET };
-    if (var != NULL) {
+    if (item_value(s, arena, name, ret)) {
+        var = NULL;
+    } else if (var != NULL && var->type.kind == MU_T_SECRET) {
+        *ret = (mu_value){ .kind = MU_T_SECRET, .text = var->name };
+    } else if (var != NULL) {
         if (!mu_var_get(s->m, var, ret))
             ret->kind = MU_T_UNSET;
     } else if ((text = fact_text(s, name)) != NULL) {

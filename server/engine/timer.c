@@ -77,19 +77,29 @@ mu_milestone_reached(mu_motion *m, const char *id)
     mu_inst_each(m, milestone_deadline, mu_strdup(m->arena, id));
 }
 
+/* Without a chain the deputy of the role that does not answer is told; he may act in its place anyway. */
+static const char *
+deputy(const mu_motion *m, const mu_inst *inst)
+{
+    const char *role = mu_inst_role(inst);
+
+    return mu_rules(m) < 2 || role == NULL ? NULL : mu_json_str(json_object_get(m->pb->roles, role), "deputy");
+}
+
 /* The n-th role of the chain is told, and the next one gets its timer. */
 static void
 escalate(mu_motion *m, mu_inst *inst, int64_t n)
 {
     const mu_node_deadline *d = &inst->node->deadline;
     const json_t *chain = json_object_get(inst->rec, "esc");
+    const char *role = n >= 0 && (size_t)n < d->escalate_count ? d->escalate[n] : n == 0 ? deputy(m, inst) : NULL;
     mu_instant next;
 
-    if (n < 0 || (size_t)n >= d->escalate_count || json_object_get(chain, "acknowledged") != NULL)
+    if (role == NULL || json_object_get(chain, "acknowledged") != NULL)
         return;
-    json_object_set_new(inst->rec, "esc", json_pack("{s:I, s:s}", "n", (json_int_t)n, "role", d->escalate[n]));
-    mu_log_event(m, "escalated", inst, json_pack("{s:s, s:I}", "role", d->escalate[n], "n", (json_int_t)n));
-    mu_effect_escalate(m, inst, "escalation", n, d->escalate[n]);
+    json_object_set_new(inst->rec, "esc", json_pack("{s:I, s:s}", "n", (json_int_t)n, "role", role));
+    mu_log_event(m, "escalated", inst, json_pack("{s:s, s:I}", "role", role, "n", (json_int_t)n));
+    mu_effect_escalate(m, inst, "escalation", n, role);
     mu_dirty(m, inst);
     if ((size_t)n + 1 < d->escalate_count && later(m->now, escalate_after(m), &next))
         mu_arm(m, inst, "escalate", n + 1, next);
@@ -131,7 +141,7 @@ mu_timer_fired(mu_motion *m, mu_inst *inst)
     char *name = mu_printf(m->arena, "%s/%lld", kind == NULL ? "" : kind, (long long)n);
     json_t *timers = json_object_get(inst->rec, "timers");
 
-    if (!mu_inst_open(inst) || json_object_get(timers, name) == NULL) {
+    if (json_object_get(timers, name) == NULL) {
         m->late = true;                           /* it lost the race against a completion */
         return true;
     }
@@ -140,7 +150,7 @@ mu_timer_fired(mu_motion *m, mu_inst *inst)
         json_object_del(inst->rec, "timers");
     if (strcmp(kind, "deadline_warn") == 0) {
         mu_log_event(m, "deadline_warned", inst, json_pack("{s:s?}", "due_at", mu_json_str(inst->rec, "due")));
-        mu_effect_escalate(m, inst, "reminder", 0, inst->node->role);
+        mu_effect_escalate(m, inst, "reminder", 0, mu_inst_role(inst));
     } else if (strcmp(kind, "deadline") == 0) {
         deadline_due(m, inst);
     } else if (strcmp(kind, "escalate") == 0) {
@@ -151,6 +161,12 @@ mu_timer_fired(mu_motion *m, mu_inst *inst)
         return mu_decide_value(m, inst, json_object_get(json_object_get(inst->node->json, "default_after"), "value"), "default");
     } else if (strcmp(kind, "ack") == 0) {
         mu_effect_alarm(m, inst, "deadline", NULL);
+    } else if (strcmp(kind, "every") == 0) {
+        mu_loop_on(m, inst);
+    } else if (strcmp(kind, "retry") == 0) {
+        mu_request_again(m, inst);
+    } else if (strcmp(kind, "inject") == 0 || strcmp(kind, "expect") == 0) {
+        mu_inject_timer(m, inst, kind);
     }
     return true;
 }

@@ -322,6 +322,7 @@ mu_run_start(mu_tx *tx, const char *run, const json_t *data, const json_t *actor
         json_object_set_new(facts, "profile", profile_figures(&t, facts));
         json_object_del(facts, "profiles");       /* their figures are in; the event stays small */
         json_object_del(facts, "facts");
+        json_object_set_new(facts, "engine", json_integer(MU_ENGINE_VERSION));
         json_object_set(event, "data", facts);
         TRY(apply_one(&t, event, t.actor, key, sha));
         TRY(follow(&t));

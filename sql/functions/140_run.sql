@@ -14,7 +14,7 @@ begin
     perform refuse('MU409', 'error.run.already', '/playbook');
   end if;
   insert into run(incident_id, kind, playbook_id, playbook_version, status, engine_version, last_hash, state, clock_ref_real, clock_ref_sim, created_at)
-  values (i.id, i.kind, v.id, v.version, 'running', 1, repeat('0', 64), '{}', v_now, v_now, v_now) returning id into v_run;
+  values (i.id, i.kind, v.id, v.version, 'running', 2, repeat('0', 64), '{}', v_now, v_now, v_now) returning id into v_run;
   for r in select e.key, e.value from jsonb_each(case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end) e order by e.key loop
     for p in select distinct x.person from (
         select role_people(i.id, r.key) as person

@@ -84,10 +84,11 @@ create or replace function run_warning(e jsonb) returns table(purpose text, subj
   w as (select case why
       when 'reminder'   then jsonb_build_object('zh', '即将到期：' || zh, 'en', 'Due soon: ' || en, 'tzh', '步骤“' || zh || '”应在 ' || due || ' 前完成。', 'ten', 'The step “' || en || '” is due at ' || due || '.')
       when 'escalation' then jsonb_build_object('zh', '已超时：' || zh, 'en', 'Overdue: ' || en, 'tzh', '步骤“' || zh || '”应在 ' || due || ' 前完成，目前仍未完成。请确认并接手。', 'ten', 'The step “' || en || '” was due at ' || due || ' and is still open. Please acknowledge and take over.')
+      when 'assigned'   then jsonb_build_object('zh', '已指派给您：' || zh, 'en', 'Yours now: ' || en, 'tzh', '指挥把步骤“' || zh || '”交给了您，请接手。', 'ten', 'The commander has given you the step “' || en || '”. Please take it over.')
       when 'role_empty' then jsonb_build_object('zh', '无人负责：' || zh, 'en', 'Nobody to do it: ' || en, 'tzh', '步骤“' || zh || '”的角色目前无人担任，请指定人员。', 'ten', 'Nobody fills the role of the step “' || en || '”. Please name somebody.')
       when 'deadline'   then jsonb_build_object('zh', '未获确认：' || zh, 'en', 'Not acknowledged: ' || en, 'tzh', '通知“' || zh || '”在规定时间内没有足够的人确认收到。', 'ten', 'The notice “' || en || '” was not acknowledged by enough people in time.')
       else jsonb_build_object('zh', '需要指挥决定：' || zh, 'en', 'The commander must decide: ' || en, 'tzh', '步骤“' || zh || '”失败。请选择重试、跳过或中止。', 'ten', 'The step “' || en || '” failed. Choose retry, skip or abort.') end as x, why from t)
-  select case when w.why in ('reminder', 'escalation') then w.why else 'alarm' end,
+  select case when w.why in ('reminder', 'escalation') then w.why when w.why = 'assigned' then 'reminder' else 'alarm' end,
     jsonb_build_object('zh', x ->> 'zh', 'en', x ->> 'en'), jsonb_build_object('zh', x ->> 'tzh', 'en', x ->> 'ten') from w
 $$;
 
