@@ -1,66 +1,14 @@
-/* muster check …, playbook check, report check, routes, manual, version: nothing here changes anything. */
+/* muster check …, report check, routes, manual, version: nothing here changes anything. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "cacao.h"
 #include "cli.h"
 #include "conf.h"
 #include "http.h"
 #include "json.h"
-#include "playbook.h"
 #include "profile.h"
 #include "str.h"
 #include "version.h"
-
-static const char *member(const void *closure, const char *name)
-{
-    return mu_json_str(closure, name);
-}
-
-static void print_findings(const char *file, const json_t *list)
-{
-    const json_t *finding;
-    size_t k;
-
-    json_array_foreach(list, k, finding) {
-        printf("%s:%lld:%lld: %s %s: ", file, (long long)mu_json_int(finding, "line", 0), (long long)mu_json_int(finding, "column", 0),
-               mu_json_str(finding, "level"), mu_json_str(finding, "id"));
-        mu_cli_words(stdout, mu_json_str(finding, "message"), member, mu_json_at(finding, "args"));
-        putchar('\n');
-    }
-}
-
-int mu_cmd_playbook_check(mu_cli *cli)
-{
-    unsigned errors = 0;
-
-    if (cli->argc == 0)
-        return mu_cli_usage("playbook check");
-    for (int i = 0; i < cli->argc; i++) {
-        char *text;
-        size_t n;
-        mu_findings findings;
-        mu_playbook *playbook = NULL;
-        const mu_err err = mu_cli_read(cli, cli->argv[i], &text, &n);
-        if (err != MU_OK)
-            return mu_cli_report(cli, err);
-        if (mu_cacao_looks(text, n)) {
-            json_t *list;
-            const mu_cacao_verdict verdict = mu_cacao_check(cli->arena, text, n, &list, NULL);
-            print_findings(cli->argv[i], list);
-            printf("%s: %s\n", cli->argv[i], mu_cacao_verdict_word(verdict));
-            errors += verdict == MU_CACAO_REJECT ? 1 : 0;
-            continue;
-        }
-        mu_findings_start(&findings, cli->arena);
-        const mu_err checked = mu_playbook_read(cli->arena, text, n, &findings, NULL, &playbook);
-        print_findings(cli->argv[i], mu_findings_json(&findings));
-        errors += checked != MU_OK ? 1 : 0;
-        if (checked == MU_OK)
-            printf("%s: ok\n", cli->argv[i]);
-    }
-    return errors == 0 ? MU_CLI_OK : MU_CLI_FAILED;
-}
 
 int mu_cmd_report_check(mu_cli *cli)
 {

@@ -1,13 +1,13 @@
-/* Checks that need the whole tree: names, types, roles, deadlines, reports. */
+/* Checks of names and types, once the whole tree is known: V07, V09, V11, V12, and where secrets may stand (V25). */
 #include "expression_tree.h"
-#include "model.h"
+#include "check.h"
 
 #include <string.h>
 
 #include "json.h"
 #include "str.h"
 
-typedef struct { mu_reader *r; const mu_node *node; const char *pointer; } place;
+typedef struct { mu_reader *r; const mu_node *node; const char *pointer; bool secrets; } place;
 
 static const char *
 at(const place *p, const char *member)
@@ -15,37 +15,39 @@ at(const place *p, const char *member)
     return mu_pointer(p->r->arena, p->node->pointer, member);
 }
 
-static void
-check_role(const place *p, const char *role, const char *pointer)
+/* False: there is none, or it has no type, which has been said. */
+static bool
+type_of(const place *p, const mu_expression *e, const char *pointer, mu_type *ret)
 {
-    if (role != NULL && !mu_role_known(p->r->pb, role))
-        MU_BREAK(p->r, "V12", "role", MU_FINDING_ERROR, p->node->path, pointer, "name", role, NULL);
+    mu_seen seen = { p->r->pb, p->node };
+    mu_names names = { .type = mu_seen_type, .closure = &seen };
+    mu_expression_error why;
+    char *column;
+
+    if (e == NULL || mu_expression_check(e, &names, ret, &why))
+        return e != NULL;
+    column = mu_printf(p->r->arena, "%u", why.column);
+    if (strcmp(why.key, "error.expression.unknown") == 0)
+        MU_BREAK(p->r, "V07", "undefined", MU_FINDING_ERROR, p->node->path, pointer, "name", why.name, NULL);
+    else
+        MU_BREAK(p->r, "V09", why.key, MU_FINDING_ERROR, p->node->path, pointer, "column", column, "name", why.name == NULL ? "" : why.name, NULL);
+    return false;
+}
+
+bool
+mu_type_fits(const mu_type *type, const mu_type *want)
+{
+    return want->kind == type->kind || type->kind == MU_T_ANY || want->kind == MU_T_ANY || (want->kind == MU_T_DECIMAL && type->kind == MU_T_INT)
+        || (type->kind == MU_T_TEXT && (want->kind == MU_T_ENUM || want->kind == MU_T_USER))
+        || (want->kind == MU_T_TEXT && (type->kind == MU_T_ENUM || type->kind == MU_T_USER));
 }
 
 static void
 check_expression(const place *p, const mu_expression *e, const char *pointer, const mu_type *want)
 {
-    mu_seen seen = { p->r->pb, p->node };
-    mu_names names = { .type = mu_seen_type, .closure = &seen };
-    mu_expression_error why;
     mu_type type;
-    char *column;
-    bool fits;
 
-    if (e == NULL)
-        return;
-    if (!mu_expression_check(e, &names, &type, &why)) {
-        column = mu_printf(p->r->arena, "%u", why.column);
-        if (strcmp(why.key, "error.expression.unknown") == 0)
-            MU_BREAK(p->r, "V07", "undefined", MU_FINDING_ERROR, p->node->path, pointer, "name", why.name, NULL);
-        else
-            MU_BREAK(p->r, "V09", why.key, MU_FINDING_ERROR, p->node->path, pointer, "column", column, "name", why.name == NULL ? "" : why.name, NULL);
-        return;
-    }
-    fits = want->kind == type.kind || type.kind == MU_T_ANY || (want->kind == MU_T_DECIMAL && type.kind == MU_T_INT)
-        || (type.kind == MU_T_TEXT && (want->kind == MU_T_ENUM || want->kind == MU_T_USER))
-        || (want->kind == MU_T_TEXT && (type.kind == MU_T_ENUM || type.kind == MU_T_USER));
-    if (!fits)
+    if (type_of(p, e, pointer, &type) && !mu_type_fits(&type, want))
         MU_BREAK(p->r, "V09", "result", MU_FINDING_ERROR, p->node->path, pointer, NULL);
 }
 
@@ -69,10 +71,16 @@ check_target(const place *p, const char *name, const char *pointer)
 {
     const mu_var *var = mu_var_find(p->r->pb, name);
 
-    if (var == NULL)
+    if (mu_item_owner(p->node, name) != NULL)
+        MU_BREAK(p->r, "V11", "item", MU_FINDING_ERROR, p->node->path, pointer, "name", name, NULL);
+    else if (var == NULL)
         MU_BREAK(p->r, "V07", "undefined", MU_FINDING_ERROR, p->node->path, pointer, "name", name, NULL);
     else if (var->constant)
         mu_find(p->r, "V11", "constant", MU_FINDING_ERROR, p->node->path, pointer, "name", name, NULL);
+    else if (var->type.kind == MU_T_SECRET)
+        MU_BREAK(p->r, "V11", "secret", MU_FINDING_ERROR, p->node->path, pointer, "name", name, NULL);
+    if (var != NULL && var->type.kind == MU_T_SECRET)
+        return NULL;                              /* nothing fits it */
     return var;
 }
 
@@ -183,7 +191,7 @@ check_to(const place *p)
         for (j = 0; j < MU_COUNT(prefixes); j++)
             known = known || (mu_starts(name, prefixes[j]) && mu_is_slug(name + strlen(prefixes[j])));
         if (mu_starts(name, "role."))
-            check_role(p, name + 5, pointer);
+            mu_check_role(p->r, p->node, name + 5, pointer);
         else if (!known)
             MU_BREAK(p->r, "V12", "receiver", MU_FINDING_ERROR, p->node->path, pointer, "name", name, NULL);
     }
@@ -195,91 +203,126 @@ check_to(const place *p)
     }
 }
 
-static void
-check_escalation(const place *p)
-{
-    const mu_node_deadline *d = &p->node->deadline;
-    const char *pointer = at(p, "deadline");
-    const json_t *json = json_object_get(p->node->json, "deadline");
+/* -- switch, loops, calls, http ------------------------------------------------------------------------------------------------ */
 
-    if (!d->given)
-        return;
-    if (d->from != NULL && mu_milestone_find(p->r->pb, d->from) == NULL)
-        MU_BREAK(p->r, "V12", "milestone", MU_FINDING_ERROR, p->node->path, mu_pointer(p->r->arena, pointer, "from"), "name", d->from, NULL);
-    if (json_object_get(json, "escalate") != NULL && d->escalate_count == 0)
-        mu_find(p->r, "V17", "empty", MU_FINDING_ERROR, p->node->path, mu_pointer(p->r->arena, pointer, "escalate"), NULL);
-    for (size_t i = 0; i < d->escalate_count; i++) {
-        const char *here = mu_pointer_at(p->r->arena, mu_pointer(p->r->arena, pointer, "escalate"), i);
-        check_role(p, d->escalate[i], here);
-        if (mu_same(d->escalate[i], p->node->role))
-            mu_find(p->r, "V17", "self", MU_FINDING_ERROR, p->node->path, here, "role", d->escalate[i], NULL);
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(d->escalate[i], d->escalate[j]) == 0)
-                mu_find(p->r, "V17", "circular", MU_FINDING_ERROR, p->node->path, here, "role", d->escalate[i], NULL);
-    }
-}
-
-static void
-check_approve(const place *p)
-{
-    const json_t *role = json_object_get(p->r->pb->roles, p->node->role == NULL ? "" : p->node->role), *name;
-    const json_t *no = json_object_get(json_object_get(p->node->json, "by"), "not");
-    const char *pointer = mu_pointer(p->r->arena, at(p, "by"), "count");
-    char *count = mu_printf(p->r->arena, "%lld", (long long)p->node->count);
-    size_t i;
-
-    if (role != NULL && mu_json_int(role, "max", INT64_MAX) < p->node->count)
-        mu_find(p->r, "V13", "too_few", MU_FINDING_ERROR, p->node->path, pointer, "role", p->node->role, "count", count, NULL);
-    else if (role != NULL && json_object_get(role, "min") != NULL && mu_json_int(role, "min", 0) < p->node->count)
-        mu_find(p->r, "V13", "maybe_too_few", MU_FINDING_WARNING, p->node->path, pointer, "role", p->node->role, "count", count, NULL);
-    json_array_foreach(no, i, name) {
-        const char *text = json_string_value(name);
-        const char *here = mu_pointer_at(p->r->arena, mu_pointer(p->r->arena, at(p, "by"), "not"), i);
-        if (text == NULL || (strcmp(text, "requester") != 0 && !mu_is_uuid(text) && !mu_role_known(p->r->pb, text)))
-            MU_BREAK(p->r, "V12", "role", MU_FINDING_ERROR, p->node->path, here, "name", text == NULL ? "" : text, NULL);
-        else if (mu_same(text, p->node->role))
-            mu_find(p->r, "V13", "never_filled", MU_FINDING_ERROR, p->node->path, here, "role", text, NULL);
-    }
-}
-
-/* Can `before` have happened when `node` starts? True when it stands earlier, or in another branch of a parallel. */
 static bool
-can_precede(const mu_node *before, const mu_node *node)
+case_known(const mu_node *node, const char *value)
 {
-    for (const mu_node *a = before; a != NULL; a = a->block->owner)
-        for (const mu_node *b = node; b != NULL; b = b->block->owner) {
-            bool siblings = a != b && a->block != b->block && a->block->owner != NULL && a->block->owner == b->block->owner;
-            if (siblings)
-                return a->block->owner->kind == MU_K_PARALLEL || b->block->kind == MU_BLOCK_HANDLER;
-            if (a->block == b->block && a != b)
-                return a->index < b->index;
-        }
+    for (size_t i = 0; i < node->block_count; i++)
+        if (strcmp(node->blocks[i]->name, value) == 0)
+            return true;
     return false;
 }
 
-static void
-check_report(const place *p)
+/* A case is the text of a value of the type. */
+static bool
+case_fits(mu_arena *arena, const mu_type *type, const char *text)
 {
-    const mu_node_deadline *d = &p->node->deadline;
-    bool possible = d->from == NULL;
+    json_t *json = mu_json_own(arena, type->kind == MU_T_BOOL ? mu_same(text, "true") ? json_true() : mu_same(text, "false") ? json_false() : json_null() : json_string(text));
+    mu_value ignored;
+    int64_t number;
 
-    if (mu_json_str(p->node->json, "profile") == NULL)
-        mu_find(p->r, "V19", "no_profile", MU_FINDING_ERROR, p->node->path, p->node->pointer, NULL);
-    if (!d->given)
-        mu_find(p->r, "V19", "no_deadline", MU_FINDING_ERROR, p->node->path, p->node->pointer, NULL);
-    if (d->given && d->after.variable == NULL)
-        mu_find(p->r, "V19", "literal", MU_FINDING_WARNING, p->node->path, mu_pointer(p->r->arena, at(p, "deadline"), "after"), NULL);
-    for (size_t i = 0; i < p->r->pb->node_count && !possible; i++) {
-        const mu_node *other = p->r->pb->nodes[i];
-        possible = other->kind == MU_K_MILESTONE && strcmp(other->id, d->from) == 0 && can_precede(other, p->node);
-    }
-    if (!possible && mu_milestone_find(p->r->pb, d->from) != NULL)
-        mu_find(p->r, "V19", "never_starts", MU_FINDING_ERROR, p->node->path, mu_pointer(p->r->arena, at(p, "deadline"), "from"),
-            "name", d->from, NULL);
-    check_role(p, p->node->sign_role, mu_pointer(p->r->arena, at(p, "sign"), "role"));
+    if (type->kind == MU_T_INT)
+        return mu_parse_int(text, INT64_MIN, INT64_MAX, &number);
+    return type->kind == MU_T_ANY || mu_value_from_json(arena, json, type, &ignored);
 }
 
-/* {{x}} in titles, texts and items. */
+bool
+mu_switch_complete(const mu_playbook *pb, const mu_node *node)
+{
+    mu_seen seen = { pb, node };
+    mu_names names = { .type = mu_seen_type, .closure = &seen };
+    mu_expression_error why;
+    mu_type type;
+    size_t i;
+    json_t *value;
+    bool all = json_object_get(node->json, "default") != NULL;
+
+    if (all || node->cond == NULL || !mu_expression_check(node->cond, &names, &type, &why))
+        return all;
+    if (type.kind == MU_T_BOOL)
+        return case_known(node, "true") && case_known(node, "false");
+    if (type.kind != MU_T_ENUM)
+        return false;
+    json_array_foreach(type.values, i, value)
+        if (!case_known(node, json_string_value(value)))
+            return false;
+    return json_array_size(type.values) > 0;
+}
+
+static void
+check_switch(const place *p)
+{
+    const json_t *cases = json_object_get(p->node->json, "cases"), *block;
+    mu_type type;
+    const char *value;
+
+    if (!type_of(p, p->node->cond, at(p, "on"), &type))
+        return;
+    if (type.kind == MU_T_LIST || type.kind == MU_T_SECRET)
+        MU_BREAK(p->r, "V09", "result", MU_FINDING_ERROR, p->node->path, at(p, "on"), NULL);
+    json_object_foreach((json_t *)(uintptr_t)cases, value, block)
+        if (!case_fits(p->r->arena, &type, value))
+            MU_BREAK(p->r, "V09", "case", MU_FINDING_ERROR, p->node->path, mu_pointer(p->r->arena, at(p, "cases"), value), "value", value, NULL);
+    if ((type.kind == MU_T_ENUM || type.kind == MU_T_BOOL) && !mu_switch_complete(p->r->pb, p->node))
+        MU_BREAK(p->r, "V09", "cases", MU_FINDING_ERROR, p->node->path, at(p, "cases"), NULL);
+}
+
+static void
+check_for_each(const place *p)
+{
+    mu_type type;
+
+    if (type_of(p, p->node->cond, at(p, "in"), &type) && type.kind != MU_T_LIST && type.kind != MU_T_ANY)
+        MU_BREAK(p->r, "V09", "list", MU_FINDING_ERROR, p->node->path, at(p, "in"), NULL);
+}
+
+static void
+check_with(const place *p)
+{
+    mu_type type;
+
+    for (size_t i = 0; i < p->node->with_count; i++) {
+        const char *pointer = mu_pointer(p->r->arena, at(p, "with"), p->node->with[i]);
+        if (type_of(p, p->node->given[i], pointer, &type) && type.kind == MU_T_SECRET)
+            mu_find(p->r, "V25", "place", MU_FINDING_ERROR, p->node->path, pointer, "name", p->node->with[i], NULL);
+    }
+    for (size_t i = 0; i < p->node->save_count; i++)
+        check_target(p, p->node->save[i], mu_pointer(p->r->arena, at(p, "save"), p->node->save[i]));
+}
+
+/* What an answer has: its status (a number), headers (texts), and a body of any shape. */
+static void
+check_answer(const place *p)
+{
+    for (size_t i = 0; i < p->node->save_count; i++) {
+        const char *from = p->node->saved_from[i], *pointer = mu_pointer(p->r->arena, at(p, "save"), p->node->save[i]);
+        const mu_var *var = check_target(p, p->node->save[i], pointer);
+        mu_type_kind kind = var == NULL ? MU_T_ANY : var->type.kind;
+        bool status = mu_same(from, "response.status"), header = mu_starts(from, "response.headers.") && from[17] != '\0';
+        if (!status && !header && !mu_same(from, "response.body") && !(mu_starts(from, "response.body.") && from[14] != '\0'))
+            MU_BREAK(p->r, "V07", "response", MU_FINDING_ERROR, p->node->path, pointer, "name", from, NULL);
+        else if ((status && kind != MU_T_INT && kind != MU_T_DECIMAL && kind != MU_T_ANY)
+            || (header && (kind == MU_T_BOOL || kind == MU_T_INT || kind == MU_T_LIST)))
+            MU_BREAK(p->r, "V09", "save", MU_FINDING_ERROR, p->node->path, pointer, "name", p->node->save[i], NULL);
+    }
+}
+
+static void
+check_inject(const place *p)
+{
+    static const mu_type instant = { .kind = MU_T_DATETIME };
+    const char *step = p->node->expected.step;
+
+    check_expression(p, p->node->cond, at(p, "at"), &instant);
+    check_to(p);
+    if (step != NULL && json_object_get(p->r->ids, step) == NULL)
+        MU_BREAK(p->r, "V12", "step", MU_FINDING_ERROR, p->node->path, mu_pointer(p->r->arena, at(p, "expect"), "step"), "name", step, NULL);
+}
+
+/* -- texts --------------------------------------------------------------------------------------------------------------------- */
+
+/* {{x}} in texts. */
 static void
 check_placeholder(void *closure, const char *name)
 {
@@ -287,8 +330,12 @@ check_placeholder(void *closure, const char *name)
     mu_seen seen = { p->r->pb, p->node };
     mu_type type;
 
-    if (!mu_seen_type(&seen, name, &type))
+    if (mu_starts(name, "conn."))
+        mu_find(p->r, "V26", "conn", MU_FINDING_ERROR, p->node->path, p->pointer, "name", name, NULL);
+    else if (!mu_seen_type(&seen, name, &type))
         MU_BREAK(p->r, "V07", "undefined", MU_FINDING_ERROR, p->node->path, p->pointer, "name", name, NULL);
+    else if (type.kind == MU_T_SECRET && !p->secrets)
+        mu_find(p->r, "V25", "place", MU_FINDING_ERROR, p->node->path, p->pointer, "name", name, NULL);
 }
 
 static void
@@ -296,31 +343,48 @@ check_texts(place *p, const json_t *json, const char *pointer)
 {
     const char *key;
     json_t *value;
+    size_t i;
 
     p->pointer = pointer;
-    if (json_is_string(json)) {
-        if (!mu_text_names(p->r->arena, json_string_value(json), check_placeholder, p))
-            MU_BREAK(p->r, "V01", "placeholder", MU_FINDING_ERROR, p->node->path, pointer, NULL);
-        return;
-    }
+    if (json_is_string(json) && !mu_text_names(p->r->arena, json_string_value(json), check_placeholder, p))
+        MU_BREAK(p->r, "V01", "placeholder", MU_FINDING_ERROR, p->node->path, pointer, NULL);
     json_object_foreach((json_t *)(uintptr_t)json, key, value)
-        if (json_is_string(value))
-            check_texts(p, value, mu_pointer(p->r->arena, pointer, key));
+        check_texts(p, value, mu_pointer(p->r->arena, pointer, key));
+    json_array_foreach(json, i, value)
+        check_texts(p, value, mu_pointer_at(p->r->arena, pointer, i));
+}
+
+/* Headers and body may hold secrets: they are put there by the sender. The address may not, for it is written into logs. */
+static void
+check_request(place *p)
+{
+    const char *pointer = at(p, "request"), *url = p->node->http->url;
+
+    p->pointer = mu_pointer(p->r->arena, pointer, "url");
+    if (!mu_text_names(p->r->arena, url, check_placeholder, p))
+        MU_BREAK(p->r, "V01", "placeholder", MU_FINDING_ERROR, p->node->path, p->pointer, NULL);
+    p->secrets = true;
+    check_texts(p, p->node->http->headers, mu_pointer(p->r->arena, pointer, "headers"));
+    check_texts(p, p->node->http->body, mu_pointer(p->r->arena, pointer, "body"));
+    p->secrets = false;
 }
 
 static void
 check_node_texts(place *p)
 {
+    static const char *const members[] = { "title", "text", "zh", "en", "from", "fields", "state" };
     const json_t *item;
     size_t i;
 
-    check_texts(p, json_object_get(p->node->json, "title"), at(p, "title"));
-    check_texts(p, json_object_get(p->node->json, "text"), at(p, "text"));
+    for (i = 0; i < MU_COUNT(members); i++)
+        check_texts(p, json_object_get(p->node->json, members[i]), at(p, members[i]));
     json_array_foreach(json_object_get(p->node->json, "items"), i, item) {
         const char *here = mu_pointer_at(p->r->arena, at(p, "items"), i);
         check_texts(p, json_object_get(item, "zh"), mu_pointer(p->r->arena, here, "zh"));
         check_texts(p, json_object_get(item, "en"), mu_pointer(p->r->arena, here, "en"));
     }
+    if (p->node->http != NULL)
+        check_request(p);
 }
 
 static void
@@ -328,31 +392,26 @@ check_node(mu_reader *r, const mu_node *node)
 {
     static const mu_type truth = { .kind = MU_T_BOOL }, instant = { .kind = MU_T_DATETIME };
     place p = { .r = r, .node = node };
-    const char *role_pointer = node->kind == MU_K_APPROVE ? mu_pointer(r->arena, at(&p, "by"), "role") : at(&p, "role");
 
     check_expression(&p, node->when, at(&p, "when"), &truth);
-    check_role(&p, node->role, role_pointer);
-    if (mu_kind_person(node->kind) && node->role == NULL)
-        mu_find(r, "V16", "no_role", MU_FINDING_ERROR, node->path, node->pointer, NULL);
-    if (node->critical && !node->deadline.given)
-        mu_find(r, "V16", "no_deadline", MU_FINDING_WARNING, node->path, node->pointer, NULL);
-    check_escalation(&p);
     check_forms(&p);
     check_node_texts(&p);
-    if (node->kind == MU_K_SET)
-        check_set(&p);
-    if (node->kind == MU_K_DECIDE)
-        check_decide(&p);
-    if (node->kind == MU_K_NOTIFY)
-        check_to(&p);
-    if (node->kind == MU_K_APPROVE)
-        check_approve(&p);
-    if (node->kind == MU_K_REPORT)
-        check_report(&p);
-    if (node->kind == MU_K_IF)
-        check_expression(&p, node->cond, at(&p, "cond"), &truth);
-    if (node->kind == MU_K_WAIT)
-        check_expression(&p, node->cond, at(&p, "until"), &instant);
+    switch (node->kind) {
+    case MU_K_SET:      check_set(&p); break;
+    case MU_K_DECIDE:   check_decide(&p); break;
+    case MU_K_NOTIFY:   check_to(&p); break;
+    case MU_K_HTTP:     check_answer(&p); break;
+    case MU_K_IF:
+    case MU_K_WHILE:    check_expression(&p, node->cond, at(&p, "cond"), &truth); break;
+    case MU_K_SWITCH:   check_switch(&p); break;
+    case MU_K_FOR_EACH: check_for_each(&p); break;
+    case MU_K_WAIT:     check_expression(&p, node->cond, at(&p, "until"), &instant); break;
+    case MU_K_CALL:     check_with(&p); break;
+    case MU_K_INJECT:   check_inject(&p); break;
+    case MU_K_TASK: case MU_K_CHECKLIST: case MU_K_APPROVE: case MU_K_STATUS: case MU_K_REPORT: case MU_K_PARALLEL: case MU_K_MILESTONE:
+    case MU_K_END: case MU_K_COUNT:
+        break;
+    }
 }
 
 void

@@ -488,63 +488,8 @@ mu_playbook_parse(mu_arena *arena, const json_t *doc, const mu_marks *marks, mu_
     }
     pb->roles = json_object_get(doc, "roles");
     read_all(&r);
-    if (pb->main != NULL) {
-        mu_check_names(&r);
-        mu_check_flow(&r);
-    }
-    mu_check_text(&r);
+    mu_check_all(&r);
     if (!r.broken && pb->main != NULL)
         *ret = pb;
     return findings->errors == 0 ? MU_OK : MU_INVALID;
-}
-
-/* A fault of the YAML or JSON reader as a finding. Both name the place as line and column. */
-static void
-syntax_finding(mu_reader *r, const mu_problem *problem)
-{
-    const mu_fault *fault = problem->first;
-    const char *line = "", *column = "";
-
-    for (size_t i = 0; fault != NULL && fault->args != NULL && fault->args[i] != NULL && fault->args[i + 1] != NULL; i += 2) {
-        if (strcmp(fault->args[i], "line") == 0)
-            line = fault->args[i + 1];
-        if (strcmp(fault->args[i], "column") == 0)
-            column = fault->args[i + 1];
-    }
-    mu_find(r, "V01", "syntax", MU_FINDING_ERROR, "", "", "line", line, "column", column, "key",
-        fault == NULL || fault->key == NULL ? "" : fault->key, NULL);
-    int64_t number;
-    if (r->findings->last != NULL && mu_parse_int(line, 0, UINT32_MAX, &number))
-        r->findings->last->at.line = (unsigned)number;
-    if (r->findings->last != NULL && mu_parse_int(column, 0, UINT32_MAX, &number))
-        r->findings->last->at.column = (unsigned)number;
-}
-
-mu_err
-mu_playbook_read(mu_arena *arena, const char *text, size_t n, mu_findings *findings, json_t **ret_doc, mu_playbook **ret)
-{
-    mu_problem problem = { .arena = arena };
-    mu_reader r = { .arena = arena, .findings = findings };
-    mu_marks *marks = NULL;
-    json_t *doc = NULL;
-    mu_err err;
-
-    *ret = NULL;
-    if (ret_doc != NULL)
-        *ret_doc = NULL;
-    if (n > MU_PLAYBOOK_BYTES) {
-        mu_find(&r, "V30", "bytes", MU_FINDING_ERROR, "", "", "most", "1 MiB", NULL);
-        return MU_INVALID;
-    }
-    if (n > 0 && text[0] == '{')
-        err = mu_json_parse(arena, text, n, &problem, &doc);
-    else
-        err = mu_yaml_parse(arena, text, n, &problem, &doc, &marks);
-    if (err != MU_OK) {
-        syntax_finding(&r, &problem);
-        return MU_INVALID;
-    }
-    if (ret_doc != NULL)
-        *ret_doc = doc;
-    return mu_playbook_parse(arena, doc, marks, findings, ret);
 }

@@ -202,9 +202,7 @@ const mu_expression *mu_expression_read(mu_reader *r, const mu_node *node, const
 bool mu_length_read(mu_reader *r, const mu_node *node, const char *text, const char *pointer, mu_length *ret);
 const mu_expression *mu_condition_read(mu_reader *r, const mu_node *node, const char *member);
 
-void mu_check_names(mu_reader *r);     /* V07 V09 V12 V16 V17 V19: after the whole tree is known */
-void mu_check_flow(mu_reader *r);      /* V03 V08 V10 V11 V18 */
-void mu_check_text(mu_reader *r);      /* V25 V26 V27 V28 V29 */
+void mu_check_all(mu_reader *r);       /* after the whole tree is known; what can be judged of a broken one is judged, too */
 
 /* Texts with {{x}}. */
 typedef enum { MU_FILL_PLAIN, MU_FILL_MARKDOWN } mu_fill;

@@ -178,8 +178,6 @@ read_drill(mu_reader *r, mu_node *node)
         }
     if (json != NULL && (!known || (public && (node->drill == MU_DRILL_MARK || node->drill == MU_DRILL_REAL))))
         wrong_value(r, node, "drill");
-    if (node->drill == MU_DRILL_REAL)
-        mu_find(r, "V20", "real", MU_FINDING_ERROR, node->path, at(r, node, "drill"), NULL);
 }
 
 static void
