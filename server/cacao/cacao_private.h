@@ -44,11 +44,12 @@ typedef void (*secret_fn)(void *closure, const char *pointer, json_t *holder, co
 void mu_cacao_secrets(mu_arena *arena, json_t *file, secret_fn each, void *closure);
 
 json_t *mu_cacao_signatures(reporter *r, const json_t *file, const char *now);
+mu_err mu_cacao_allows(const json_t *file, mu_audience audience, mu_problem *problem);
 const char *mu_cacao_tlp(const json_t *file);    /* the narrowest; NULL: none */
 
 /* What a step of a file is to our extension; NULL: not ours. */
 const json_t *mu_cacao_extension(const json_t *step);
 
-json_t *mu_cacao_document(reporter *r, json_t *file, const mu_import_options *options);
+json_t *mu_cacao_document(reporter *r, json_t *file, const mu_import_options *options, unsigned *ret_secrets);
 
 #endif

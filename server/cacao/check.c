@@ -36,17 +36,25 @@ static bool among(const char *const *list, const char *word)
 
 bool mu_cacao_looks(const char *text, size_t n)
 {
-    static const char *const signs[] = { "\"spec_version\"", "\"workflow\"", "\"workflow_start\"", "\"playbook--" };
-    size_t start = 0;
+    static const char *const signs[] = { "\"spec_version\"", "\"workflow_start\"", "\"workflow\"", "\"playbook--" };
+    json_error_t error;
+    size_t start = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    bool found = false;
 
-    while (start < n && strchr(" \t\r\n", text[start]) != NULL && text[start] != '\0')
+    while (start < n && (text[start] == ' ' || text[start] == '\t' || text[start] == '\r' || text[start] == '\n'))
         start++;
-    if (start == n || text[start] != '{' || memmem(text, n, "\"muster/1\"", 10) != NULL)
-        return n >= 3 && memcmp(text, "\xEF\xBB\xBF{", 4) == 0 && memmem(text, n, signs[0], strlen(signs[0])) != NULL;
+    if (start == n || text[start] != '{')
+        return false;
     for (size_t i = 0; i < MU_COUNT(signs); i++)
-        if (memmem(text, n, signs[i], strlen(signs[i])) != NULL)
-            return true;
-    return false;
+        found = found || memmem(text, n, signs[i], strlen(signs[i])) != NULL;
+    if (!found || n > MU_CACAO_BYTES)
+        return found;
+    json_t *file = json_loadb(text + start, n - start, 0, &error);
+    const char *format = mu_json_str(file, "format");
+    /* one of ours may keep parts of a file it was made of; one of theirs may carry one of ours */
+    found = file == NULL ? memmem(text, n, "\"format\"", 8) == NULL || memmem(text, n, signs[1], strlen(signs[1])) != NULL : format == NULL || !mu_starts(format, "muster/");
+    json_decref(file);
+    return found;
 }
 
 /* ---- identifiers ------------------------------------------------------------------------------------------------- */

@@ -17,9 +17,9 @@ static const char *const order[] = {
     "role", "mode", "into", "options", "grades", "default_after", "by", "count", "not", "request", "method", "url", "headers", "body", "timeout",
     "expect", "status", "json", "retry", "backoff", "factor", "cap", "save", "effect",
     "for", "until", "event", "at_once", "every", "on_max", "join", "block", "playbook", "with", "clock", "start", "stop", "phase", "outcome",
-    "var", "required", "form", "items", "after", "warn", "escalate", "then", "else", "within",
-    "deadline", "sign", "fields", "ack", "attachment", "score", "evidence", "types", "refs", "drill", "simulate", "on_reject", "on_error", "note",
-    "steps", "cases", "branches", "blocks", "injects", "x-cacao",
+    "var", "required", "form", "items", "after", "warn", "escalate", "within",
+    "deadline", "sign", "fields", "ack", "attachment", "score", "evidence", "types", "refs", "drill", "simulate", "note",
+    "blocks", "then", "else", "cases", "branches", "steps", "on_reject", "on_error", "injects", "x-cacao",
     NULL,
 };
 
