@@ -53,7 +53,7 @@ mu_out_result mu_outbox_result(mu_arena *arena, const mu_out_row *row, mu_out_ou
 /* Who sends. Borrowed for the life of the thread. */
 typedef struct {
     mu_db      *db;
-    const char *node;                    /* name of this process, for claimed_by */
+    const char *node;                    /* name of this process, for whoever asks who holds a row */
     const char *base;                    /* public URL without a slash at the end */
     int         lease;                   /* seconds */
 } mu_outbox;

@@ -19,15 +19,16 @@ create table outbox_batch(
   token bigint primary key, node text not null, lease_until timestamptz not null, ids bigint[] not null);
 alter table outbox_batch alter column ids set storage plain;          -- short and short-lived: packing them costs more than it saves
 
-insert into outbox_queue(id, channel, lane, not_before)
-  select id, channel, case when attempt > 0 then 0 else priority end, not_before from outbox where state in ('pending','claimed');
-
 drop index outbox_ready;
 drop index outbox_retry;
 drop index outbox_lease;
 drop index outbox_dead;
 drop trigger outbox_endpoint_guard on outbox;
+-- whoever held these is gone; one that may not be repeated and had started is for a person to judge
+update outbox set state = 'unknown', done_at = clock_timestamp(), last_error = 'sender lost' where state = 'claimed' and effect = 'once' and started_at is not null;
 update outbox set state = 'pending' where state = 'claimed';
+insert into outbox_queue(id, channel, lane, not_before)
+  select id, channel, case when attempt > 0 then 0 else priority end, not_before from outbox where state = 'pending';
 alter table outbox drop constraint outbox_state_check,
   add constraint outbox_state_check check (state in ('pending','done','simulated','dead','cancelled','unknown')),
   drop column claim_token, drop column claimed_by, drop column lease_until,
