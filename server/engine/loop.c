@@ -77,8 +77,25 @@ reached_max(mu_motion *m, mu_inst *inst, int64_t rounds)
     }
 }
 
+/* The pause before a further round. */
 static void
-next_round(mu_motion *m, mu_inst *inst)
+pause_between(mu_motion *m, mu_inst *inst)
+{
+    int64_t seconds;
+    mu_instant span, due;
+
+    if (!mu_length_seconds(m, &inst->node->every, &seconds) || __builtin_mul_overflow(seconds, MU_SECOND, &span)
+        || __builtin_add_overflow(m->now, span, &due)) {
+        mu_fail_step(m, inst, "error.expression.unset");
+        return;
+    }
+    mu_arm(m, inst, "every", 0, due);
+    mu_set_status(m, inst, "waiting");
+}
+
+/* The condition is read after a round, so that a loop ends as soon as it can, and again after a pause: much may have changed. */
+static void
+next_round(mu_motion *m, mu_inst *inst, bool rested)
 {
     mu_scope scope = { .m = m, .inst = inst, .language = "zh", .reads = mu_json_own(m->arena, json_object()) };
     mu_names names = mu_scope_names(&scope);
@@ -97,31 +114,14 @@ next_round(mu_motion *m, mu_inst *inst)
         mu_close(m, inst, "done", NULL, json_pack("{s:I}", "rounds", (json_int_t)rounds), true);
     } else if (rounds >= most) {
         reached_max(m, inst, rounds);
+    } else if (!rested) {
+        pause_between(m, inst);
     } else {
         json_object_set_new(inst->rec, "round", json_integer(rounds + 1));
         mu_log_event(m, "round_started", inst, json_pack("{s:I}", "round", (json_int_t)rounds + 1));
         mu_set_status(m, inst, "active");
         mu_enter_block(m, inst->node->blocks[0], inst->key, -1);
     }
-}
-
-static void
-round_done(mu_motion *m, mu_inst *inst)
-{
-    int64_t seconds;
-    mu_instant span, due;
-
-    if (!inst->node->every.given) {
-        next_round(m, inst);
-        return;
-    }
-    if (!mu_length_seconds(m, &inst->node->every, &seconds) || __builtin_mul_overflow(seconds, MU_SECOND, &span)
-        || __builtin_add_overflow(m->now, span, &due)) {
-        mu_fail_step(m, inst, "error.expression.unset");
-        return;
-    }
-    mu_arm(m, inst, "every", 0, due);
-    mu_set_status(m, inst, "waiting");
 }
 
 /* -- for_each ---------------------------------------------------------------------------------------------------------------- */
@@ -194,7 +194,7 @@ mu_loop_start(mu_motion *m, mu_inst *inst)
     if (inst->node->block_count == 0 || inst->node->cond == NULL)
         mu_fail_step(m, inst, "error.expression.unset");
     else if (inst->node->kind == MU_K_WHILE)
-        next_round(m, inst);
+        next_round(m, inst, true);
     else
         start_items(m, inst);
 }
@@ -206,7 +206,7 @@ mu_loop_on(mu_motion *m, mu_inst *inst)
     if (mu_is_status(inst, "ready"))
         mu_set_status(m, inst, "active");
     if (inst->node->kind == MU_K_WHILE)
-        next_round(m, inst);
+        next_round(m, inst, true);
     else
         next_items(m, inst);
 }
@@ -217,7 +217,7 @@ mu_round_done(mu_motion *m, mu_inst *inst)
     if (mu_json_bool(inst->rec, "asks", false))              /* it was stopped meanwhile; a retry begins anew */
         return;
     if (inst->node->kind == MU_K_WHILE)
-        round_done(m, inst);
+        next_round(m, inst, !inst->node->every.given);
     else
         item_done(m, inst);
 }

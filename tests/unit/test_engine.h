@@ -52,7 +52,7 @@ static inline char *around(mu_arena *arena, const char *steps)
     return mu_printf(arena, "format: muster/1\nid: t\ntitle: {zh: 测, en: T}\n"
         "roles:\n  a: {zh: 甲, en: A, deputy: b}\n  b: {zh: 乙, en: B}\n  c: {zh: 丙, en: C}\n  commander: {zh: 长, en: Commander}\n"
         "vars:\n  level: {type: enum, values: [I, II, III], default: III}\n  n: {type: int, default: 1}\n  ok: {type: bool, default: false}\n"
-        "  word: {type: string, default: x}\n  d: {type: decimal, default: '1.5'}\n  wait_for: {type: duration, default: 10m}\n  unset: {type: int}\n"
+        "  list: {type: list, of: string, default: [a, b, c]}\n  token: {type: secret}\n  word: {type: string, default: x}\n  d: {type: decimal, default: '1.5'}\n  wait_for: {type: duration, default: 10m}\n  unset: {type: int}\n"
         "%s", steps);
 }
 
@@ -136,7 +136,7 @@ static inline bool start_with(run *r, const char *roles, const char *vars)
 {
     return tell(r, "run_created", NULL, "z", NULL, mu_printf(r->arena,
         "{\"run\":{\"id\":\"R1\",\"title\":{\"zh\":\"演\",\"en\":\"Run\"},\"mode\":\"%s\",\"url\":\"https://m.example/r\",\"severity\":\"II\"},"
-        "\"incident\":{\"id\":\"INC-2026-0001\",\"title\":\"down\"},\"org\":{\"name\":\"Bank\"},\"roles\":%s,\"vars\":%s,\"profile\":{\"first_report_due\":\"30m\",\"nfra-it-incident.first_report_due\":\"30m\",\"cac-cyber.first_report_due\":\"1h\"},"
+        "\"engine\":2,\"incident\":{\"id\":\"INC-2026-0001\",\"title\":\"down\"},\"org\":{\"name\":\"Bank\"},\"roles\":%s,\"vars\":%s,\"profile\":{\"first_report_due\":\"30m\",\"nfra-it-incident.first_report_due\":\"30m\",\"cac-cyber.first_report_due\":\"1h\"},"
         "\"settings\":{\"utc_offset\":28800}}",
         r->mode, roles, vars));
 }
@@ -147,7 +147,7 @@ static inline void start(run *r)
         "\"commander\":[{\"id\":\"k\",\"name\":\"k\"},{\"id\":\"k2\",\"name\":\"k2\"}]}", "{}"));
 }
 
-static inline const char *status_of(const run *r, const char *path)
+__attribute__((unused)) static inline const char *status_of(const run *r, const char *path)
 {
     const char *key = strchr(path, '#') != NULL ? path : mu_printf(r->arena, "%s#1", path);
 
@@ -155,10 +155,22 @@ static inline const char *status_of(const run *r, const char *path)
 }
 
 static inline const char *run_status(const run *r) { return mu_json_str(r->state, "status"); }
-static inline bool armed(const run *r, const char *name) { return json_object_get(r->armed, name) != NULL; }
+__attribute__((unused)) static inline bool armed(const run *r, const char *name) { return json_object_get(r->armed, name) != NULL; }
+
+/* How many events of a kind there have been. */
+__attribute__((unused)) static inline unsigned count_of(const run *r, const char *kind)
+{
+    unsigned count = 0;
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(r->log, i, one)
+        count += mu_same(mu_json_str(one, "kind"), kind);
+    return count;
+}
 
 /* The last effect of a kind in the last result. */
-static inline const json_t *effect_of(const run *r, const char *kind)
+__attribute__((unused)) static inline const json_t *effect_of(const run *r, const char *kind)
 {
     const json_t *list = json_object_get(r->result, "effects"), *found = NULL;
     size_t i;
@@ -170,7 +182,7 @@ static inline const json_t *effect_of(const run *r, const char *kind)
     return found;
 }
 
-static inline bool logged(const run *r, const char *kind)
+__attribute__((unused)) static inline bool logged(const run *r, const char *kind)
 {
     size_t i;
     json_t *one;
@@ -202,5 +214,28 @@ static inline void replays(const run *r)
     }
     assert_int_equal(json_array_size(mu_apply_timers(r->arena, r->state)), json_object_size(r->armed));
 }
+
+#define WHY "because it must be so"
+
+__attribute__((unused)) static inline run begin_in(void **state, const char *mode, const char *steps)
+{
+    mu_findings findings;
+    mu_playbook *pb = playbook_of(*state, around(*state, steps), &findings);
+
+    if (pb == NULL)
+        print_error("%s\n", mu_json_text(*state, mu_findings_json(&findings)));
+    run r = run_new(*state, pb, mode);
+    start(&r);
+    return r;
+}
+
+#define BEGIN(steps) run r = begin_in(state, "real", steps)
+#define DRILL(steps) run r = begin_in(state, "drill", steps)
+#define ROW(path)    json_object_get(r.rows, path)
+#define VAR(name)    mu_json_at(r.state, "vars." name ".value")
+#define OK(...)      do { if (!tell(&r, __VA_ARGS__)) fail_msg("refused: %s", r.refused); } while (0)
+#define NO(key, ...) do { assert_false(tell(&r, __VA_ARGS__)); assert_string_equal(r.refused, key); } while (0)
+#define IS(path, s)  do { const char *is_ = status_of(&r, path); if (!mu_same(is_, s)) fail_msg("%s is %s, not %s", path, is_ == NULL ? "nothing" : is_, s); } while (0)
+#define RUN(s)       assert_string_equal(run_status(&r), s)
 
 #endif
