@@ -204,13 +204,19 @@ person(fixture *f, const char *login)
 static mu_err
 tell(fixture *f, const char *kind, const char *path, const char *login, const char *reason, const char *data, const char *key)
 {
-    json_t *event = mu_json_own(f->arena, json_pack("{s:s, s:s*, s:s*}", "kind", kind, "path", path, "reason", reason)), *tree, *actor;
+    const char *hash = path == NULL ? NULL : strchr(path, '#');          /* path#2: the second time */
+    int64_t occ = 1;
+    json_t *event = mu_json_own(f->arena, json_pack("{s:s, s:s*}", "kind", kind, "reason", reason)), *tree, *actor;
     bool machine = mu_same(login, "timer") || mu_same(login, "effect");
 
     actor = machine ? mu_json_own(f->arena, json_pack("{s:s}", "kind", login)) : person(f, login);
     begin(f);
-    if (path != NULL)
-        json_object_set_new(event, "occ", json_integer(1));
+    if (hash != NULL)
+        assert_true(mu_parse_int(hash + 1, 1, 1000, &occ));
+    if (path != NULL) {
+        json_object_set_new(event, "path", json_stringn(path, hash == NULL ? strlen(path) : (size_t)(hash - path)));
+        json_object_set_new(event, "occ", json_integer(occ));
+    }
     if (data != NULL) {
         check(f, mu_json_parse(f->arena, data, strlen(data), &f->problem, &tree));
         json_object_set(event, "data", tree);
@@ -280,6 +286,9 @@ test_story(void **state)
     OK("task_done", "respond/inform/hotline", "sun.li", NULL, "{\"evidence\":[{\"kind\":\"link\",\"ref\":\"https://intranet.example/script\"}]}", NULL);
     OK("task_done", "respond/restore/mitigate", "li.qiang", NULL,
         "{\"values\":{\"cause\":\"release\",\"healthy\":false},\"evidence\":[{\"kind\":\"link\",\"ref\":\"https://git.example/rollback\"}]}", NULL);
+    for (int round = 0; round < 2; round++)
+        OK("task_done", round == 0 ? "respond/restore/try_again/mitigate_again" : "respond/restore/try_again/mitigate_again#2", "li.qiang", NULL,
+            "{\"values\":{\"healthy\":false},\"evidence\":[{\"kind\":\"link\",\"ref\":\"https://git.example/throttle\"}]}", NULL);
     OK("approve", "respond/restore/still_down/then/switch_site/fail_over/permit_switch", "wang.min", NULL, NULL, NULL);
     TICK("respond/restore/still_down/then/switch_site/fail_over/switch", "li.qiang", "lag", "stop_writes", "promote", "route", "probe");
     TICK("respond/restore/verify", "li.qiang", "login", "pay", "queue");
