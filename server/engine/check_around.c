@@ -35,7 +35,7 @@ check_name(mu_reader *r, const char *member, const char *what, const char *name,
 {
     const json_t *names = mu_around(r, member);
 
-    if (names != NULL && name != NULL && !mu_among(names, name))
+    if (names != NULL && name != NULL && strstr(name, "{{") == NULL && !mu_among(names, name))
         mu_find(r, "V12", what, MU_FINDING_ERROR, path, pointer, "name", name, NULL);
 }
 

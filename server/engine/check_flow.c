@@ -51,7 +51,9 @@ read_milestone(const flow *f, const char *name)
 {
     const mu_playbook *pb = f->r->pb;
 
-    if (mu_milestone_find(pb, name) == NULL)
+    const mu_node *first = mu_milestone_find(pb, name);
+
+    if (first == NULL || mu_can_precede(first, f->node))
         return;
     for (size_t i = 0; i < pb->node_count; i++)
         if (pb->nodes[i]->kind == MU_K_MILESTONE && strcmp(pb->nodes[i]->id, name) == 0 && mu_can_precede(pb->nodes[i], f->node))
@@ -402,8 +404,10 @@ check_parallel(mu_reader *r, const mu_node *parallel)
             set own, none = { { 0 } };
             if (!below(node, parallel))
                 break;                            /* nodes below a step follow it without a gap */
+            if (!inside(node, parallel->blocks[b]))
+                continue;
             own = own_sets(r->pb, node, true);
-            if (memcmp(&own, &none, sizeof own) == 0 || !inside(node, parallel->blocks[b]))
+            if (memcmp(&own, &none, sizeof own) == 0)
                 continue;
             here = either(here, own);
             for (size_t v = 0; v < r->pb->var_count; v++)
@@ -456,7 +460,7 @@ check_while(mu_reader *r, const mu_node *loop)
             json_object_set_new(c.milestones, r->pb->nodes[i]->id, json_true());
     }
     may_change(&c, loop->cond);
-    if (loop->cond != NULL && !c.may_change && !mu_expression_constant(loop->cond, false))
+    if (loop->cond != NULL && loop->block_count == 1 && !c.may_change && !mu_expression_constant(loop->cond, false))
         mu_find(r, "V06", "same", MU_FINDING_ERROR, loop->path, mu_pointer(r->arena, loop->pointer, "cond"), NULL);
 }
 

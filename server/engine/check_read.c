@@ -71,6 +71,38 @@ mu_playbook_read(mu_arena *arena, const char *text, size_t n, mu_findings *findi
     return mu_playbook_parse(arena, doc, marks, findings, ret);
 }
 
+/* Bytes a value takes as text, more or less. */
+static size_t
+weight(const json_t *json)
+{
+    size_t n = 4 + (json_is_string(json) ? json_string_length(json) : 0), i;
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+        n += strlen(key) + weight(value);
+    json_array_foreach(json, i, value)
+        n += weight(value);
+    return n;
+}
+
+/* A small file can call one large block a thousand times; every call reads all of it again. */
+bool
+mu_room_for_block(mu_reader *r, const char *name, const json_t *steps)
+{
+    const json_t *known = json_object_get(r->called, name);
+    json_int_t size = known == NULL ? (json_int_t)weight(steps) : json_integer_value(known);
+
+    if (known == NULL)
+        json_object_set_new(r->called, name, json_integer(size));
+    if (r->inlined <= MU_PLAYBOOK_INLINED)
+        r->inlined += (size_t)size;
+    if (r->inlined <= MU_PLAYBOOK_INLINED)
+        return true;
+    MU_BREAK(r, "V30", "inlined", MU_FINDING_ERROR, "", "/blocks", "most", "1 MiB", NULL);
+    return false;
+}
+
 void
 mu_check_all(mu_reader *r)
 {

@@ -329,7 +329,8 @@ read_named(mu_reader *r, const char *named, const char *name, mu_block_kind kind
         MU_BREAK(r, "V12", "block", MU_FINDING_ERROR, step_path, pointer, "name", named, NULL);
         return NULL;
     }
-    json_object_set_new(r->called, named, json_true());
+    if (!mu_room_for_block(r, named, steps))
+        return NULL;
     for (size_t i = 0; i < r->call_depth; i++)
         if (strcmp(r->calls[i], named) == 0) {
             MU_BREAK(r, "V04", "cycle", MU_FINDING_ERROR, step_path, pointer, "name", named, NULL);

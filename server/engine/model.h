@@ -146,7 +146,8 @@ typedef struct {
     const mu_marks *marks;
     mu_playbook  *pb;
     json_t       *ids;                 /* step id -> pointer of its definition */
-    json_t       *called;              /* names of blocks that something uses */
+    json_t       *called;              /* names of blocks that something uses, each with its size */
+    size_t        inlined;             /* bytes of blocks put in their places so far */
     const char   *calls[MU_PLAYBOOK_DEPTH];
     size_t        call_depth, depth;
     size_t        written;             /* steps as written */
@@ -202,6 +203,8 @@ const mu_expression *mu_expression_read(mu_reader *r, const mu_node *node, const
 bool mu_length_read(mu_reader *r, const mu_node *node, const char *text, const char *pointer, mu_length *ret);
 const mu_expression *mu_condition_read(mu_reader *r, const mu_node *node, const char *member);
 
+/* Notes that a block is put in a place. False, with a finding: all together they have become too large. */
+bool mu_room_for_block(mu_reader *r, const char *name, const json_t *steps);
 void mu_check_all(mu_reader *r);       /* after the whole tree is known; what can be judged of a broken one is judged, too */
 
 /* Texts with {{x}}. */

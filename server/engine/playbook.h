@@ -11,6 +11,7 @@
 #define MU_PLAYBOOK_BYTES    (1024u * 1024u)   /* of the source text */
 #define MU_PLAYBOOK_STEPS    2000              /* as written */
 #define MU_PLAYBOOK_NODES    6000              /* after each called block has been put in its place */
+#define MU_PLAYBOOK_INLINED  (1024u * 1024u)   /* of the texts of called blocks, counted for each call */
 #define MU_PLAYBOOK_DEPTH    24
 #define MU_FINDINGS_MAX      200               /* later ones are counted, not kept */
 

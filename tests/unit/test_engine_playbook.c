@@ -129,7 +129,7 @@ static void
 test_bad(void **state)
 {
     /* Found in files too large to keep, or only where texts come from elsewhere: tested below. */
-    static const char *const elsewhere[] = { "V30.bytes", "V30.steps", "V30.vars", "V05.call_depth" };
+    static const char *const elsewhere[] = { "V30.inlined", "V30.bytes", "V30.steps", "V30.vars", "V05.call_depth" };
     unsigned wrong = 0;
     const json_t *seen = check_bad_files(*state, &wrong);
     json_t *words = json_load_file(SOURCE_DIR "/web/i18n/en.json", 0, NULL), *value;
@@ -151,6 +151,220 @@ test_bad(void **state)
         }
     }
     json_decref(words);
+    assert_int_equal(wrong, 0);
+}
+
+/* -- a good playbook with one thing broken: exactly that rule --------------------------------------------------------------------- */
+
+#define GOOD   "tests/playbooks/good/everything.yaml"
+#define AROUND "tests/playbooks/around.json"
+
+typedef struct { const char *rule, *from, *to; } mutation;
+
+static const mutation mutations[] = {
+    { "V01", "  - {wait: settle, for: pause}", "  - {wait: settle, till: pause, for: pause}" },
+    { "V01", "  - {wait: settle, for: pause}", "  - {await: settle, for: pause}" },
+    { "V01", "  - {wait: settle, for: pause}", "  - {wait: settle, set: settle, for: pause}" },
+    { "V01", "  - {wait: settle, for: pause}", "  - {wait: settle}" },
+    { "V01", "  - {wait: settle, for: pause}", "  - {wait: settle, for: pause, for: pause}" },
+    { "V01", "  - {wait: settle, for: pause}", "  - {wait: &x settle, for: pause}" },
+    { "V01", "critical: true\n    deadline: {after: 5m", "critical: yes\n    deadline: {after: 5m" },
+    { "V01", "method: POST", "method: STEAL" },
+    { "V01", "format: muster/1", "format: muster/2" },
+    { "V01", "on_reject: {end: stood_down}", "on_reject: {stop: stood_down}" },
+    { "V01", "when: level != 'III'", "when: level != 'III" },
+    { "V02", "{task: visit,", "{task: review," },
+    { "V02", "{id: note, zh", "{id: look, zh" },
+    { "V03", "  - {wait: settle, for: pause}", "  - {end: early}" },
+    { "V03", "when: level != 'III'", "when: 1 == 2" },
+    { "V03", "cond: not healthy\n          then", "cond: 'false'\n          then" },
+    { "V03", "  - {call: finish, block: close}\n", "" },
+    { "V04", "    - {task: review, title", "    - {call: again, block: close}\n    - {task: review, title" },
+    { "V04", "playbook: dc-failover,", "playbook: everything," },
+    { "V05", "          max: 3\n", "" },
+    { "V05", "    max: 10\n", "" },
+    { "V05", "      - {task: visit, title: {zh: \"检查 {{site}}\", en: \"Check {{site}}\"}, role: ops}",
+        "      - {for_each: again, in: sites, as: other, max: 1001, steps: [{task: visit, role: ops}]}" },
+    { "V06", "          cond: not healthy\n          max", "          cond: count == 1\n          max" },
+    { "V06", "required: true, var: healthy", "required: true" },
+    { "V07", "    into: level", "    into: levl" },
+    { "V07", "when: level != 'III'", "when: levl != 'III'" },
+    { "V07", "en: \"Check {{site}}\"", "en: \"Check {{sight}}\"" },
+    { "V07", "  - {call: finish, block: close}", "  - {task: after, title: {zh: \"{{site}}\", en: \"{{site}}\"}, role: ops}\n  - {call: finish, block: close}" },
+    { "V07", "save: {ticket: response.body.id}", "save: {ticket: response.body.id, tickets: response.body.id}" },
+    { "V07", "response.body.id", "answer.id" },
+    { "V07", "values: {count: count + 1,", "values: {counter: count + 1," },
+    { "V07", "with: {system: system}", "with: {system: sytem}" },
+    { "V07", "for: pause", "for: puase" },
+    { "V08", "    on_reject: {end: stood_down}", "    on_reject: {end: stood_down}\n  - {wait: early, for: 1m, when: ticket == 'x'}" },
+    { "V08", "save: {ticket: response.body.id}", "save: {name: response.body.id}" },
+    { "V08", "    effect: idempotent\n", "    effect: idempotent\n    when: count == 1\n" },
+    { "V08", "    effect: idempotent\n", "    effect: idempotent\n    on_error: continue\n" },
+    { "V08", "when: level != 'III'", "when: now > recovered" },
+    { "V09", "when: level != 'III'", "when: level != 'IV'" },
+    { "V09", "when: level != 'III'", "when: count != 'III'" },
+    { "V09", "when: level != 'III'", "when: count + 1" },
+    { "V09", "values: {count: count + 1,", "values: {count: name," },
+    { "V09", "      II: [", "      IX: [" },
+    { "V09", "    default: [{wait: rest, for: 1m}]\n", "" },
+    { "V09", "    in: sites", "    in: name" },
+    { "V09", "for: pause", "for: count" },
+    { "V09", "save: {ticket: response.body.id}", "save: {ticket: response.body.id, healthy: response.status}" },
+    { "V09", "default: III, title", "default: IV, title" },
+    { "V09", "with: {system: system}", "with: {system: count}" },
+    { "V09", "with: {system: system}", "with: {system: system}, save: {count: done}" },
+    { "V10", "        - {milestone: recovered, clock: {stop: rto}}\n      inform:\n", "        - {milestone: recovered, clock: {stop: rto}}\n      inform:\n        - {set: race, values: {healthy: true}}\n" },
+    { "V10", "      - {task: visit,", "      - {set: race, values: {count: 2}}\n      - {task: visit,\t    max: 10\n\t    max: 10\n    at_once: 2\n" },
+    { "V11", "values: {count: count + 1,", "values: {fixed: name," },
+    { "V11", "constant: true, default: x", "constant: true" },
+    { "V11", "with: {system: system}", "with: {}" },
+    { "V11", "      - {task: visit,", "      - {set: over, values: {site: name}}\n      - {task: visit," },
+    { "V12", "    role: duty\n    into", "    role: dury\n    into" },
+    { "V12", "escalate: [duty, commander]", "escalate: [duty, comander]" },
+    { "V12", "deputy: duty", "deputy: dury" },
+    { "V12", "  - {call: finish, block: close}", "  - {call: other, block: closing}\n  - {call: finish, block: close}" },
+    { "V12", "playbook: dc-failover,", "playbook: dc-failovers," },
+    { "V12", "playbook: dc-failover,", "playbook: dc-failover@3," },
+    { "V12", "from: detected,", "from: detect," },
+    { "V12", "group.branches", "group.braches" },
+    { "V12", "webhook.chat", "webhook.chats" },
+    { "V12", "component: app", "component: apps" },
+    { "V12", "conn.desk", "conn.desks" },
+    { "V12", "profile: nfra", "profile: cac" },
+    { "V12", "from: profile.nfra.initial", "from: profile.nfra.last" },
+    { "V12", "expect: {step: tell", "expect: {step: told" },
+    { "V13", "min: 2, deputy", "min: 3, deputy" },
+    { "V13", "min: 2, deputy", "min: 2, max: 1, deputy" },
+    { "V14", "by: {role: commander, count: 2}", "by: {role: commander, count: 1}" },
+    { "V15", "          steps:\n            - task: mitigate\n              role: ops\n              deadline: {after: 20m, escalate: [duty]}\n              form:\n                - {id: healthy, zh: 已恢复, en: Restored, type: bool, required: true, var: healthy}",
+        "          steps: []" },
+    { "V16", "    role: duty\n    into", "    into" },
+    { "V16", "critical: true, deadline: {after: 1h, escalate: [duty]}", "critical: true" },
+    { "V17", "escalate: [duty, commander]", "escalate: []" },
+    { "V17", "escalate: [duty, commander]", "escalate: [ops, commander]" },
+    { "V17", "escalate: [duty, commander]", "escalate: [duty, commander, duty]" },
+    { "V18", "deadline: {after: 20m, escalate", "deadline: {after: 80m, escalate" },
+    { "V18", "          max: 3\n", "          max: 10\n" },
+    { "V18", "rto: 4h", "rto: 2h" },
+    { "V19", "          profile: nfra\n", "" },
+    { "V19", "          deadline: {after: due, from: detected, escalate: [commander]}\n", "" },
+    { "V19", "after: due, from: detected", "after: 30m, from: detected" },
+    { "V19", "  - {milestone: detected, clock: {start: rto}}\n", "\t  - {call: finish, block: close}\n\t  - {milestone: detected, clock: {start: rto}}\n  - {call: finish, block: close}\n" },
+    { "V20", "    drill: {simulate: {status: 201, body: {id: T-1}}}\n", "" },
+    { "V20", "  - {wait: settle, for: pause}", "  - {wait: settle, for: pause, drill: real}" },
+    { "V21", "  - {inject: late_call, when: run.mode != 'real',", "  - {inject: late_call," },
+    { "V21", "  - {inject: late_call, when: run.mode != 'real',", "  - {inject: late_call, when: run.mode == 'real'," },
+    { "V22", "      timeout: 10s\n", "" },
+    { "V22", "    effect: idempotent\n", "" },
+    { "V22", "{{conn.desk}}/tickets", "https://desk.example.com/tickets" },
+    { "V22", "{{conn.desk}}/tickets", "{{conn.desk}}.example.com/tickets" },
+    { "V23", "effect: idempotent", "effect: once" },
+    { "V24", "    expect: {status: [200, 201]}\n", "" },
+    { "V25", "Bearer {{key}}", "Bearer 0123456789abcdefghij0123" },
+    { "V25", "system={{system}}", "system={{key}}" },
+    { "V25", "level: \"{{level}}\"}", "password: opensesame}" },
+    { "V25", "en: Look up the failure rate", "en: \"Sign in, password: hunter2\"" },
+    { "V26", "{{conn.desk}}/tickets", "{{name}}/tickets" },
+    { "V26", "{{conn.desk}}/tickets", "https://{{name}}.example.com/tickets" },
+    { "V26", "{{conn.desk}}/tickets", "{{conn.desk}}{{name}}/tickets" },
+    { "V26", "Content-Type: app", "\"X-{{name}}\": app" },
+    { "V26", "component: app", "component: \"{{name}}\"" },
+    { "V27", "en: Note the time", "en: The time is noted" },
+    { "V27", "en: Note the time", "en: Note the time and then tell the duty manager" },
+    { "V28", "{id: look, critical: true,", "{id: look,\t    critical: true\n    deadline: {after: 5m\t    deadline: {after: 5m" },
+    { "V29", "title: {zh: 复盘, en: Review}", "title: {zh: 复盘}" },
+    { "V29", "title: {zh: 复盘, en: Review}", "title: {zh: 待定, en: Review}" },
+    { "V29", "text: {zh: 正在抢修, en: We are working on it}", "text: {en: We are working on it}" },
+    { "V31", "  - parallel: respond\n", "  - parallel: respond\n    join: any\n\t\"Ticket {{ticket}}\"\t\"Ticket\"" },
+    { "V32", "    deadline: {after: 5m, escalate: [duty]}", "    deadline: {after: 5m, escalate: [duty], then: proceed}" },
+};
+
+/* The same with the surroundings; what stands in the playbook stays as it is. */
+static const mutation around_mutations[] = {
+    { "V02", "\"confirm\": \"checklist\"", "\"confirm\": \"task\"" },
+    { "V04", "\"calls\": [\"core-failure@1\"]", "\"calls\": [\"everything\"]" },
+    { "V04", "\"calls\": [], \"outside\": false", "\"calls\": [\"everything@7\"], \"outside\": false" },
+    { "V07", "\"2\": {\"params\": {\"system\": {\"type\": \"string\"}}", "\"2\": {\"params\": {}" },
+    { "V09", "\"2\": {\"params\": {\"system\": {\"type\": \"string\"}", "\"2\": {\"params\": {\"system\": {\"type\": \"int\"}" },
+    { "V11", "\"done\": {\"type\": \"bool\", \"default\": false}", "\"done\": {\"type\": \"bool\", \"from\": \"form\"}" },
+    { "V11", "\"vars\": {\"done\"", "\"params\": {\"system\": {\"type\": \"string\"}, \"why\": {\"type\": \"string\"}}, \"vars\": {\"done\"" },
+    { "V12", "\"dc-failover\":", "\"dc-failure\":" },
+    { "V12", "\"latest\": 2", "\"latest\": 3" },
+    { "V12", "[\"desk\"]", "[]" },
+    { "V13", "\"ops\": 1", "\"oops\": 1" },
+    { "V13", "\"commander\": 2", "\"commander\": 1" },
+    { "V33", "2026-09-01", "2026-01-01" },
+    { "V33", "[\"commander\", \"duty\", \"ops\"]", "[\"commander\", \"duty\"]" },
+};
+
+/* `from` once, replaced by `to`. Further pairs stand in `to`, behind tabs. NULL: it is not there, or more than once. */
+static char *
+mutate(mu_arena *arena, const char *text, const char *from, const char *to)
+{
+    while (text != NULL) {
+        const char *at = strstr(text, from), *next = strchr(to, '\t'), *last = next == NULL ? NULL : strchr(next + 1, '\t');
+        size_t n = next == NULL ? strlen(to) : (size_t)(next - to);
+        if (at == NULL || strstr(at + 1, from) != NULL)
+            return NULL;
+        text = mu_printf(arena, "%.*s%.*s%s", (int)(at - text), text, (int)n, to, at + strlen(from));
+        if (last == NULL)
+            break;
+        from = mu_strndup(arena, next + 1, (size_t)(last - next) - 1);
+        to = last + 1;
+    }
+    return (char *)(uintptr_t)text;
+}
+
+/* "" or the rules found, each once. */
+static char *
+rules_found(mu_arena *arena, const char *text, const char *around)
+{
+    mu_findings findings;
+    mu_playbook *pb;
+    char *rules = mu_strdup(arena, "");
+    json_t *known = mu_json_own(arena, json_loads(around, 0, NULL));
+
+    assert_non_null(known);
+    mu_findings_start(&findings, arena);
+    findings.around = known;
+    (void)mu_playbook_read(arena, text, strlen(text), &findings, NULL, &pb);
+    for (const mu_finding *f = findings.first; f != NULL; f = f->next)
+        if (strstr(rules, f->rule) == NULL)
+            rules = mu_printf(arena, "%s%s%s", rules, *rules == '\0' ? "" : " ", f->rule);
+    return rules;
+}
+
+static unsigned
+run_mutation(mu_arena *arena, const mutation *m, const char *playbook, const char *around, bool of_around)
+{
+    mu_mark mark = mu_arena_mark(arena);
+    char *broken = mutate(arena, of_around ? around : playbook, m->from, m->to), *found;
+    bool good;
+
+    if (broken == NULL) {
+        print_error("not there exactly once: %s\n", m->from);
+        return 1;
+    }
+    found = rules_found(arena, of_around ? playbook : broken, of_around ? broken : around);
+    good = strcmp(found, m->rule) == 0;
+    if (!good)
+        print_error("%s: %s -> %s: found \"%s\"\n", m->rule, m->from, m->to, found);
+    mu_arena_reset(arena, mark);
+    return good ? 0 : 1;
+}
+
+static void
+test_one_thing_broken(void **state)
+{
+    size_t n;
+    char *playbook = read_file(*state, GOOD, &n), *around = read_file(*state, AROUND, &n);
+    unsigned wrong = 0;
+
+    assert_string_equal(rules_found(*state, playbook, around), "");
+    for (size_t i = 0; i < MU_COUNT(mutations); i++)
+        wrong += run_mutation(*state, &mutations[i], playbook, around, false);
+    for (size_t i = 0; i < MU_COUNT(around_mutations); i++)
+        wrong += run_mutation(*state, &around_mutations[i], playbook, around, true);
     assert_int_equal(wrong, 0);
 }
 
@@ -195,6 +409,18 @@ test_limits(void **state)
     pb = playbook_of(*state, text.at, &findings);
     assert_null(pb);
     assert_non_null(find(&findings, "finding.V05.call_depth"));
+    mu_buf_free(&text);
+    text = (mu_buf)MU_BUF(4 * 1024 * 1024);          /* a small file, but what it calls is read again for each call */
+    mu_buf_adds(&text, HEAD "steps:\n");
+    for (int i = 0; i < 100; i++)
+        mu_buf_addf(&text, "  - {call: c%d, block: b}\n", i);
+    mu_buf_adds(&text, "blocks:\n  b:\n    - {task: t, role: a, text: {zh: x, en: \"");
+    for (int i = 0; i < 3000; i++)
+        mu_buf_adds(&text, "{{n}} ");
+    mu_buf_adds(&text, "\"}}\n");
+    pb = playbook_of(*state, text.at, &findings);
+    assert_null(pb);
+    assert_non_null(find(&findings, "finding.V30.inlined"));
     mu_buf_free(&text);
 }
 
@@ -252,7 +478,7 @@ test_mutations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { ARENA_TEST(test_bad), ARENA_TEST(test_said_once), ARENA_TEST(test_limits), ARENA_TEST(test_one_meaning), ARENA_TEST(test_mutations) };
+    const struct CMUnitTest tests[] = { ARENA_TEST(test_bad), ARENA_TEST(test_one_thing_broken), ARENA_TEST(test_said_once), ARENA_TEST(test_limits), ARENA_TEST(test_one_meaning), ARENA_TEST(test_mutations) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
