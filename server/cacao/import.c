@@ -327,6 +327,8 @@ static void import_cacao(mu_arena *arena, const char *text, size_t n, const mu_i
         mu_cacao_find(&r, "I07", ERROR, NULL, "", "", NULL);
     else if (ret->verdict != MU_CACAO_REJECT)
         ret->document = mu_cacao_document(&r, file, options, &ret->secrets);
+    if (ret->secrets > 0)
+        mu_cacao_find(&r, "I14", ERROR, NULL, "", "", "count", mu_printf(arena, "%u", ret->secrets), NULL);
     ret->errors = r.errors + (ret->verdict == MU_CACAO_REJECT ? 1 : 0);
     if (ret->document != NULL)
         ret->errors += append_native(arena, ret->findings, ret->document);

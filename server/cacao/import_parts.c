@@ -407,8 +407,8 @@ static json_t *form(importer *im, const json_t *step)
             continue;
         json_object_del((json_t *)(uintptr_t)var, "from");   /* it comes from here, and need not be asked for at the start */
         if (json_array_size(out) < 40)
-            json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:s}", "id", variable, "en", bare(im, json_string_value(name)),
-                "type", mu_same(type, "bool") || mu_same(type, "int") || mu_same(type, "decimal") ? type : "text", "var", variable));
+            json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:s, s:b}", "id", variable, "en", bare(im, json_string_value(name)),
+                "type", mu_same(type, "bool") || mu_same(type, "int") || mu_same(type, "decimal") ? type : "text", "var", variable, "required", 1));
     }
     return out;
 }

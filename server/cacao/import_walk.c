@@ -108,9 +108,9 @@ static void finish(line *l, const char *id, const json_t *step, json_t *made, bo
 
 static const char *asked(const json_t *step)
 {
-    const char *text = mu_json_str(step, "condition"), *name = mu_json_str(step, "name");
+    const char *text = mu_json_str(step, "condition"), *on = mu_json_str(step, "switch"), *name = mu_json_str(step, "name");
 
-    return text != NULL ? text : name != NULL ? name : "?";
+    return text != NULL ? text : on != NULL ? on : name != NULL ? name : "?";
 }
 
 static json_t *question(line *l, const json_t *step, const char *variable)

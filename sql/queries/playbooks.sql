@@ -19,3 +19,11 @@ select '{}' as body, '/playbooks/' || $1::text || '/versions/' || $2::int as loc
 
 -- name: playbook_retire(playbook text, version int) -> one
 select '{}' as body, '/playbooks/' || $1::text || '/versions/' || $2::int as location from playbook_retire($1::text, $2::int);
+
+-- name: playbook_source(slug text, version int) -> one
+-- What a version was made of, for exports; without a version the published one, else the newest.
+select v.body::text as document, v.source_format as format, v.source_text as source, v.version::text as version, iso(v.created_at) as modified,
+  iso((select min(f.created_at) from playbook_version f where f.playbook_id = v.playbook_id)) as created
+from playbook p join playbook_version v on v.playbook_id = p.id
+where p.slug = $1::text and ($2::int is null or v.version = $2::int)
+order by v.state = 'published' desc, v.version desc limit 1;
