@@ -109,7 +109,7 @@ static void say_list(const json_t *told, const char *list, const char *key)
 static void say_all(mu_cli *cli, const json_t *told)
 {
     json_t *rto = json_object_get(told, "rto"), *times = mu_json_own(cli->arena, json_object());
-    static const char *const names[] = { "target", "reached", "longest" };
+    static const char *const names[] = { "target", "took", "longest" };
 
     say("rehearsal.walk", told);
     say_walk(cli, told);

@@ -456,9 +456,9 @@ note_recovery(mu_walk *w)
     json_t *rto = json_pack("{s:I, s:I}", "target", (json_int_t)w->pb->rto, "longest", (json_int_t)mu_playbook_longest(w->pb));
 
     if (from != NULL && to != NULL && mu_time_parse(from, &start) && mu_time_parse(to, &stop))
-        json_object_set_new(rto, "reached", json_integer((json_int_t)((stop - start) / MU_SECOND)));
+        json_object_set_new(rto, "took", json_integer((json_int_t)((stop - start) / MU_SECOND)));
     json_object_set_new(rto, "has_target", json_boolean(w->pb->rto > 0));
-    json_object_set_new(rto, "over", json_boolean(w->pb->rto > 0 && mu_json_int(rto, "reached", 0) > w->pb->rto));
+    json_object_set_new(rto, "over", json_boolean(w->pb->rto > 0 && mu_json_int(rto, "took", 0) > w->pb->rto));
     json_object_set_new(rto, "longest_over", json_boolean(w->pb->rto > 0 && mu_json_int(rto, "longest", 0) > w->pb->rto));
     json_object_set_new(w->ret, "rto", rto);
 }

@@ -37,6 +37,11 @@ const char *mu_body(const mu_req *rq, const char *name)
     return as_text(rq->arena, json_object_get(rq->body, name));
 }
 
+const char *mu_query_field(const mu_req *rq, const char *name)
+{
+    return as_text(rq->arena, json_object_get(rq->query, name));
+}
+
 const char *mu_header(const mu_req *rq, const char *name)
 {
     return MHD_lookup_connection_value(rq->con, MHD_HEADER_KIND, name);

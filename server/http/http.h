@@ -57,6 +57,7 @@ const char *mu_req_id(const mu_req *rq);
 const char *mu_req_language(const mu_req *rq);            /* "zh" or "en" */
 const char *mu_path(const mu_req *rq, const char *name);  /* path parameter; never NULL for a name of the pattern */
 const char *mu_body(const mu_req *rq, const char *name);  /* checked body field as text, NULL when absent */
+const char *mu_query_field(const mu_req *rq, const char *name);   /* checked field of the query string as text, NULL when absent */
 const json_t *mu_body_json(const mu_req *rq);             /* checked body, an object; NULL when the route has none */
 const char *mu_header(const mu_req *rq, const char *name);
 const char *mu_client_address(const mu_req *rq);

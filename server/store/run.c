@@ -1,6 +1,7 @@
 /* The transition transaction: lock, load, apply, write. What can be answered at once (a status page change, a message that reaches
  * nobody) is applied in the same transaction, so that nobody ever sees the run in between. */
 #include "run.h"
+#include "figures.h"
 
 #include <string.h>
 
@@ -262,44 +263,6 @@ mu_run_event(mu_tx *tx, const char *run, const json_t *event, const json_t *acto
 
 /* -- the start -------------------------------------------------------------------------------------------------------------- */
 
-/* profile.ID.STAGE: the limit of each stage that is counted in time, as far as it applies here. */
-static void
-stage_figures(transition *t, const json_t *profile, const json_t *facts, json_t *figures)
-{
-    const char *id = mu_json_str(profile, "id");
-    const json_t *stage;
-    size_t i;
-
-    json_array_foreach(json_object_get(profile, "stages"), i, stage) {
-        mu_due due = mu_deadline_due(stage, NULL, facts, NULL);
-        if (due.state == MU_DUE_NOT_YET && id != NULL && mu_json_str(stage, "id") != NULL)
-            json_object_set_new(figures, mu_printf(t->arena, "%s.%s", id, mu_json_str(stage, "id")), json_string(mu_duration_format(t->arena, due.offset)));
-    }
-}
-
-/* What `from: profile.…` can give: ID.STAGE, ID.first_report_due (the shortest first limit of that profile), and first_report_due
- * (the shortest among the profiles the playbook names). A limit whose condition is known to be false is not among them. */
-static json_t *
-profile_figures(transition *t, const json_t *facts)
-{
-    const json_t *profile;
-    json_t *figures = json_object();
-    int64_t shortest = -1, seconds;
-    size_t i;
-
-    json_array_foreach(json_object_get(facts, "profiles"), i, profile) {
-        const char *limit = mu_deadline_first_report(t->arena, profile, json_object_get(facts, "facts"));
-        stage_figures(t, profile, json_object_get(facts, "facts"), figures);
-        if (limit != NULL && mu_json_str(profile, "id") != NULL)
-            json_object_set_new(figures, mu_printf(t->arena, "%s.first_report_due", mu_json_str(profile, "id")), json_string(limit));
-        if (limit != NULL && mu_duration_parse(limit, &seconds) && (shortest < 0 || seconds < shortest)) {
-            shortest = seconds;
-            json_object_set_new(figures, "first_report_due", json_string(limit));
-        }
-    }
-    return figures;
-}
-
 mu_err
 mu_run_start(mu_tx *tx, const char *run, const json_t *data, const json_t *actor, const char *key, json_t **ret)
 {
@@ -319,7 +282,7 @@ mu_run_start(mu_tx *tx, const char *run, const json_t *data, const json_t *actor
         needs = mu_playbook_needs(t.arena, t.playbook);
         TRY(mu_one(tx, Q_run_facts, ARGS(run, mu_json_text(t.arena, none), mu_json_text(t.arena, json_object_get(needs, "profiles"))), &row));
         TRY(parse(&t, mu_col(row, "body"), &facts));
-        json_object_set_new(facts, "profile", profile_figures(&t, facts));
+        json_object_set_new(facts, "profile", mu_profile_figures(t.arena, facts));
         json_object_del(facts, "profiles");       /* their figures are in; the event stays small */
         json_object_del(facts, "facts");
         json_object_set_new(facts, "engine", json_integer(MU_ENGINE_VERSION));

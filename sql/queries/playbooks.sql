@@ -27,3 +27,6 @@ select v.body::text as document, v.source_format as format, v.source_text as sou
 from playbook p join playbook_version v on v.playbook_id = p.id
 where p.slug = $1::text and ($2::int is null or v.version = $2::int)
 order by v.state = 'published' desc, v.version desc limit 1;
+
+-- name: playbook_rehearsal(playbook text, version int) -> one
+select body, document, around from playbook_rehearsal($1::text, $2::int);
