@@ -103,21 +103,47 @@ mu_err mu_api_incident_people(mu_req *rq)
     return mu_reply_rows(rq, tx, rows);
 }
 
-/* The step may have ended meanwhile: that refusal takes nothing from the acknowledgement. */
-static mu_err acknowledge(mu_req *rq, mu_tx *tx, const char *run, const char *event_text, const char *actor_text)
+/* An event whose refusal takes nothing from what else is done: the step or the run may have ended, or been paused, meanwhile. */
+static mu_err try_event(mu_req *rq, mu_tx *tx, const char *run, const json_t *event, const json_t *actor)
 {
     mu_problem kept = *mu_req_problem(rq);
-    json_t *event, *actor;
-    mu_err err;
+    mu_err err = mu_run_event(tx, run, event, actor, NULL, NULL);
 
-    TRY(read_json(rq, event_text, &event));
-    TRY(read_json(rq, actor_text, &actor));
-    err = mu_run_event(tx, run, event, actor, NULL, NULL);
     if (err == MU_CONFLICT || err == MU_INVALID || err == MU_FORBIDDEN || err == MU_NOT_FOUND) {
         *mu_req_problem(rq) = kept;
         err = MU_OK;
     }
     return err;
+}
+
+static mu_err acknowledge(mu_req *rq, mu_tx *tx, const char *run, const char *event_text, const char *actor_text)
+{
+    json_t *event, *actor;
+
+    TRY(read_json(rq, event_text, &event));
+    TRY(read_json(rq, actor_text, &actor));
+    return try_event(rq, tx, run, event, actor);
+}
+
+/* "Stop the drill, this is real": the drill's runs pause, the real incident is declared and told as any other. */
+mu_err mu_api_incident_real(mu_req *rq)
+{
+    const mu_rows *made, *rows;
+    json_t *runs, *stop;
+    const json_t *run;
+    size_t i;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_incident_real, mu_bind(rq, Q_incident_real), &made));
+    TRY(read_json(rq, mu_col(made, "runs"), &runs));
+    TRY(read_json(rq, mu_col(made, "stop"), &stop));
+    json_array_foreach(runs, i, run)
+        TRY(try_event(rq, tx, json_string_value(run), stop, NULL));
+    TRY(start_run(rq, tx, made));
+    TRY(mu_one(tx, Q_incident_declared, ARGS(mu_col(made, "ref")), &rows));
+    mu_req_hint(rq, mu_printf(mu_req_arena(rq), "incident:%s *", mu_path(rq, "incident")));
+    return mu_reply_rows(rq, tx, rows);
 }
 
 /* Acknowledges a message; when steps of a run wait for it, the run is told too. */

@@ -1,4 +1,5 @@
-/* What is told once and never again: tokens, one-time passwords, signing secrets of web hooks. */
+/* What is told once and never again: tokens, one-time passwords, signing secrets of web hooks; and sealed
+ * values, which are not told at all. */
 #include <string.h>
 #include "handlers.h"
 #include "bind.h"
@@ -13,6 +14,14 @@ static char *hook_secret(mu_arena *arena)
 
     mu_random(bytes, sizeof bytes);
     return mu_printf(arena, "whsec_%s", mu_base64(arena, bytes, sizeof bytes));
+}
+
+static char *body_without_value(mu_req *rq)
+{
+    json_t *body = mu_json_own(mu_req_arena(rq), json_copy((json_t *)(uintptr_t)mu_body_json(rq)));
+
+    json_object_del(body, "value");
+    return mu_json_text(mu_req_arena(rq), body);
 }
 
 mu_err mu_api_token_create(mu_req *rq)
@@ -77,4 +86,25 @@ mu_err mu_api_endpoint_secret(mu_req *rq)
     slug = mu_col(rows, "slug");
     TRY(mu_commit(tx));
     return mu_reply_json(rq, 200, json_pack("{s:s, s:s}", "slug", slug, "secret", secret), NULL);
+}
+
+/* The value is sealed before it goes anywhere; SQL never sees it. */
+mu_err mu_api_secret_create(mu_req *rq)
+{
+    const mu_rows *rows;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_secret_create, ARGS(body_without_value(rq), mu_seal(mu_req_arena(rq), mu_body(rq, "value"))), &rows));
+    return mu_reply_rows(rq, tx, rows);
+}
+
+mu_err mu_api_secret_put(mu_req *rq)
+{
+    const mu_rows *rows;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_secret_put, mu_bind_with(rq, Q_secret_put, ARGS("sealed", mu_seal(mu_req_arena(rq), mu_body(rq, "value")))), &rows));
+    return mu_reply_rows(rq, tx, rows);
 }

@@ -5,20 +5,26 @@
 #include "run.h"
 #include "str.h"
 
-/* What each act is called by the engine, and which members of the body become its data. */
-static const struct act { const char *act, *kind; bool reason, values, evidence; const char *members[5]; } acts[] = {
-    { "done",        "task_done",      false, true,  true,  { "note" } },
-    { "item",        "item_check",     true,  true,  false, { "item", "state", "reason", "value" } },
-    { "decide",      "decide",         false, true,  false, { "value" } },
-    { "approve",     "approve",        false, false, false, { "note" } },
-    { "refuse",      "refuse",         true,  false, false, { NULL } },
-    { "skip",        "skip",           true,  false, false, { NULL } },
-    { "override",    "override",       true,  false, false, { NULL } },
-    { "retry",       "retry",          true,  false, false, { NULL } },
-    { "reopen",      "reopen",         true,  false, false, { NULL } },
-    { "evidence",    "evidence_added", false, false, true,  { NULL } },
-    { "acknowledge", "acknowledge",    false, false, false, { NULL } },
-    { "signal",      "signal",         false, false, false, { "name" } },
+/* What each act is called by the engine, and which members of the body become its data. `whole`: it needs no step. */
+static const struct act { const char *act, *kind; bool reason, values, evidence, whole; const char *members[5]; } acts[] = {
+    { "done",           "task_done",      false, true,  true,  false, { "note" } },
+    { "item",           "item_check",     true,  true,  false, false, { "item", "state", "reason", "value" } },
+    { "decide",         "decide",         false, true,  false, false, { "value" } },
+    { "approve",        "approve",        false, false, false, false, { "note" } },
+    { "refuse",         "refuse",         true,  false, false, false, { NULL } },
+    { "skip",           "skip",           true,  false, false, false, { NULL } },
+    { "override",       "override",       true,  false, false, true,  { NULL } },
+    { "retry",          "retry",          true,  false, false, false, { NULL } },
+    { "reopen",         "reopen",         true,  false, false, false, { NULL } },
+    { "evidence",       "evidence_added", false, false, true,  false, { NULL } },
+    { "acknowledge",    "acknowledge",    false, false, false, false, { NULL } },
+    { "signal",         "signal",         false, false, false, true,  { "name" } },
+    { "choose_branch",  "choose_branch",  true,  false, false, false, { "branch" } },
+    { "reassign",       "reassign",       true,  false, false, false, { NULL } },
+    { "adhoc",          "adhoc_step",     true,  false, false, true,  { NULL } },
+    { "hand_over",      "hand_over",      true,  false, false, true,  { NULL } },
+    { "inject_deliver", "inject_deliver", false, false, false, false, { NULL } },
+    { "inject_judge",   "inject_judged",  false, false, false, false, { "verdict", "note" } },
 };
 
 static const struct act *act_named(const char *name)
@@ -49,9 +55,20 @@ static mu_err add_evidence(mu_req *rq, mu_tx *tx, const char *incident, json_t *
     return MU_OK;
 }
 
-static mu_err fill_data(mu_req *rq, mu_tx *tx, const struct act *act, const mu_rows *run, const mu_rows *step, json_t *data)
+/* What SQL makes of the names in the body: a person for a login, a value for its text, an ad-hoc step's texts and receivers. */
+static mu_err add_named(mu_req *rq, mu_tx *tx, const struct act *act, json_t *data)
 {
-    const char *values = mu_col(step, "values");
+    const mu_rows *rows;
+    json_t *more;
+
+    TRY(mu_one(tx, Q_step_data, ARGS(mu_path(rq, "run"), act->act, mu_json_text(mu_req_arena(rq), mu_body_json(rq))), &rows));
+    TRY(mu_json_parse(mu_req_arena(rq), mu_col(rows, "data"), strlen(mu_col(rows, "data")), mu_req_problem(rq), &more));
+    json_object_update(data, more);
+    return MU_OK;
+}
+
+static mu_err fill_data(mu_req *rq, mu_tx *tx, const struct act *act, const char *incident, const char *values, json_t *data)
+{
     json_t *tree;
 
     for (size_t i = 0; i < MU_COUNT(act->members) && act->members[i] != NULL; i++)
@@ -68,7 +85,8 @@ static mu_err fill_data(mu_req *rq, mu_tx *tx, const struct act *act, const mu_r
         if (json_object_size(tree) > 0)
             json_object_set(data, "values", tree);
     }
-    return act->evidence ? add_evidence(rq, tx, mu_col(run, "incident"), data) : MU_OK;
+    TRY(add_named(rq, tx, act, data));
+    return act->evidence ? add_evidence(rq, tx, incident, data) : MU_OK;
 }
 
 static mu_err answer(mu_req *rq, mu_tx *tx, const mu_rows *run, const char *path, const char *occ)
@@ -80,12 +98,29 @@ static mu_err answer(mu_req *rq, mu_tx *tx, const mu_rows *run, const char *path
     return mu_reply_rows(rq, tx, rows);
 }
 
+/* The occurrence a form means, and its values as the step types them. Nothing for an act on the whole run. */
+static mu_err find_step(mu_req *rq, mu_tx *tx, const struct act *act, json_t *event, const char **ret_occ, const char **ret_values)
+{
+    const mu_rows *step;
+    int64_t occ;
+
+    *ret_occ = *ret_values = NULL;
+    if (mu_body(rq, "path") == NULL)
+        return act->whole ? MU_OK : mu_fail(mu_req_problem(rq), MU_INVALID, "/path", "error.required", NULL);
+    TRY(mu_one(tx, Q_step_open, mu_bind(rq, Q_step_open), &step));
+    *ret_occ = mu_col(step, "occ");
+    *ret_values = mu_col(step, "values");
+    json_object_set_new(event, "path", json_string(mu_body(rq, "path")));
+    json_object_set_new(event, "occ", json_integer(mu_parse_int(*ret_occ, 1, INT32_MAX, &occ) ? occ : 1));
+    return MU_OK;
+}
+
 mu_err mu_api_step_act(mu_req *rq)
 {
     const struct act *act = act_named(mu_body(rq, "act"));
     json_t *event = mu_json_own(mu_req_arena(rq), json_object()), *data = json_object();
-    const mu_rows *run, *step;
-    int64_t occ;
+    const char *occ, *values;
+    const mu_rows *run;
     mu_tx *tx;
 
     json_object_set_new(event, "data", data);
@@ -93,17 +128,13 @@ mu_err mu_api_step_act(mu_req *rq)
         return mu_fail(mu_req_problem(rq), MU_INVALID, "/act", "error.step.act", NULL);
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_run_open, mu_bind(rq, Q_run_open), &run));
-    TRY(mu_one(tx, Q_step_open, mu_bind(rq, Q_step_open), &step));
-    TRY(fill_data(rq, tx, act, run, step, data));
+    TRY(find_step(rq, tx, act, event, &occ, &values));
+    TRY(fill_data(rq, tx, act, mu_col(run, "incident"), values, data));
     json_object_set_new(event, "kind", json_string(act->kind));
-    json_object_set_new(event, "path", json_string(mu_body(rq, "path")));
-    if (!mu_parse_int(mu_col(step, "occ"), 1, INT32_MAX, &occ))
-        occ = 1;
-    json_object_set_new(event, "occ", json_integer(occ));
     if (act->reason && mu_body(rq, "reason") != NULL)
         json_object_set_new(event, "reason", json_string(mu_body(rq, "reason")));
     TRY(mu_run_event(tx, mu_path(rq, "run"), event, NULL, NULL, NULL));
-    return answer(rq, tx, run, mu_body(rq, "path"), mu_col(step, "occ"));
+    return answer(rq, tx, run, mu_body(rq, "path"), occ);
 }
 
 mu_err mu_api_run_act(mu_req *rq)
@@ -120,5 +151,23 @@ mu_err mu_api_run_act(mu_req *rq)
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_run_open, mu_bind(rq, Q_run_open), &run));
     TRY(mu_run_event(tx, mu_path(rq, "run"), event, NULL, NULL, NULL));
+    return answer(rq, tx, run, NULL, NULL);
+}
+
+/* The clock of a drill: SQL moves it, each run that shares it keeps that it was moved. */
+mu_err mu_api_run_clock(mu_req *rq)
+{
+    const mu_rows *run, *rows;
+    const json_t *one;
+    json_t *events;
+    size_t i;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_run_open, mu_bind(rq, Q_run_open), &run));
+    TRY(mu_one(tx, Q_run_clock, mu_bind(rq, Q_run_clock), &rows));
+    TRY(mu_json_parse(mu_req_arena(rq), mu_col(rows, "events"), strlen(mu_col(rows, "events")), mu_req_problem(rq), &events));
+    json_array_foreach(events, i, one)
+        TRY(mu_run_event(tx, mu_json_str(one, "run"), json_object_get(one, "event"), NULL, NULL, NULL));
     return answer(rq, tx, run, NULL, NULL);
 }

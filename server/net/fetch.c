@@ -21,7 +21,7 @@ typedef struct call {
     void             *closure;
     struct curl_slist *headers;
     CURL             *easy;
-    mu_buf            body;
+    mu_buf            body, head;
     bool              cut, refused;     /* refused: the socket callback said no */
     int64_t           began;
     char              error[CURL_ERROR_SIZE];
@@ -96,6 +96,26 @@ on_body(char *bytes, size_t size, size_t n, void *closure)
     return given;
 }
 
+/* A status line starts anew: what came before it was an interim answer. */
+static size_t
+on_header(char *bytes, size_t size, size_t n, void *closure)
+{
+    call *c = closure;
+    size_t given = size * n, keep = given;
+
+    if (given >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+        c->head.n = 0;
+        return given;
+    }
+    while (keep > 0 && (bytes[keep - 1] == '\r' || bytes[keep - 1] == '\n'))
+        keep--;
+    if (keep > 0 && memchr(bytes, '\0', keep) == NULL && c->head.n + keep < MU_FETCH_HEADERS_MAX) {
+        mu_buf_add(&c->head, bytes, keep);
+        mu_buf_addc(&c->head, '\n');
+    }
+    return given;
+}
+
 static curl_socket_t
 on_socket(void *closure, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -153,7 +173,7 @@ set_headers(call *c)
 }
 
 static void
-set_limits(CURL *easy, const mu_fetch_policy *policy)
+set_limits(CURL *easy, const mu_fetch_policy *policy, long timeout_ms)
 {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, policy->http ? "https,http" : "https");
@@ -163,8 +183,8 @@ set_limits(CURL *easy, const mu_fetch_policy *policy)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, policy->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, policy->timeout_ms < CONNECT_MS ? policy->timeout_ms : CONNECT_MS);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -185,10 +205,13 @@ set_call(call *c)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body_n);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, rq->body != NULL ? rq->body : "");
     }
+    curl_easy_setopt(easy, CURLOPT_NOBODY, mu_same(rq->method, "HEAD") ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, rq->method);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, c);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, c);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->error);
@@ -200,6 +223,7 @@ call_free(call *c)
 {
     curl_slist_free_all(c->headers);
     mu_buf_free(&c->body);
+    mu_buf_free(&c->head);
     free(c);
 }
 
@@ -223,7 +247,7 @@ outcome_of(const call *c, CURLcode code)
 static void
 finish(call *c, CURLcode code)
 {
-    mu_fetch_answer answer = { .outcome = outcome_of(c, code), .retry_after = -1, .error = "", .body = "", .cut = c->cut,
+    mu_fetch_answer answer = { .outcome = outcome_of(c, code), .retry_after = -1, .error = "", .headers = "", .body = "", .cut = c->cut,
                                .ms = mu_monotonic_ms() - c->began };
     long status = 0, request = 0;
     curl_off_t after = 0;
@@ -236,6 +260,8 @@ finish(call *c, CURLcode code)
             answer.retry_after = after < RETRY_AFTER_MAX ? after : RETRY_AFTER_MAX;
     } else
         answer.error = c->refused ? "error.url.address" : c->error[0] != '\0' ? c->error : curl_easy_strerror(code);
+    if (c->head.n > 0)
+        answer.headers = c->head.at;
     if (c->body.n > 0) {
         answer.body = c->body.at;
         answer.body_n = c->body.n;
@@ -246,7 +272,7 @@ finish(call *c, CURLcode code)
 static void
 refuse(call *c, const char *key)
 {
-    mu_fetch_answer answer = { .outcome = MU_FETCH_BAD_URL, .retry_after = -1, .error = key, .body = "" };
+    mu_fetch_answer answer = { .outcome = MU_FETCH_BAD_URL, .retry_after = -1, .error = key, .headers = "", .body = "" };
 
     c->done(c->closure, &answer);
     call_free(c);
@@ -262,6 +288,7 @@ mu_fetch_add(mu_fetch *fetch, const mu_fetch_request *request, mu_fetch_done don
     c->done = done;
     c->closure = closure;
     c->body.max = MU_FETCH_BODY_MAX + 1;
+    c->head.max = MU_FETCH_HEADERS_MAX + 1;
     if (fetch->last != NULL)
         fetch->last->next = c;
     else
@@ -289,7 +316,7 @@ launch(mu_fetch *fetch)
         return;
     }
     c->easy = fetch->idle_n > 0 ? fetch->idle[--fetch->idle_n] : must(curl_easy_init());
-    set_limits(c->easy, fetch->policy);
+    set_limits(c->easy, fetch->policy, c->request->timeout_ms > 0 ? c->request->timeout_ms : fetch->policy->timeout_ms);
     set_call(c);
     c->began = mu_monotonic_ms();
     c->next = fetch->flying;
@@ -384,6 +411,7 @@ keep(void *closure, const mu_fetch_answer *answer)
 
     *k->ret = *answer;
     k->ret->error = mu_strdup(k->arena, answer->error);
+    k->ret->headers = mu_strdup(k->arena, answer->headers);
     k->ret->body = mu_strndup(k->arena, answer->body, answer->body_n);
 }
 

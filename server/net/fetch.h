@@ -34,6 +34,7 @@ typedef struct {
     const void *body;
     size_t      body_n;
     const char *content_type;           /* NULL = none */
+    long        timeout_ms;             /* 0 = the policy's */
 } mu_fetch_request;
 
 /* Valid during `done` only. */
@@ -42,6 +43,7 @@ typedef struct {
     int         status;                 /* 0 unless ANSWERED */
     int64_t     retry_after;            /* seconds, -1 when not given; at most a day */
     const char *error;                  /* libcurl's words or a key; never the URL. "" when ANSWERED */
+    const char *headers;                /* lines "Name: value" as they came, each ending in \n; at most MU_FETCH_HEADERS_MAX bytes, cut between lines */
     const char *body;                   /* the first MU_FETCH_BODY_MAX bytes, NUL-terminated */
     size_t      body_n;
     bool        cut;                    /* there was more, which was not read */
@@ -49,7 +51,8 @@ typedef struct {
     int64_t     ms;
 } mu_fetch_answer;
 
-#define MU_FETCH_BODY_MAX 65536
+#define MU_FETCH_BODY_MAX    65536
+#define MU_FETCH_HEADERS_MAX 16384
 
 typedef void (*mu_fetch_done)(void *closure, const mu_fetch_answer *answer);
 typedef struct mu_fetch mu_fetch;

@@ -1,5 +1,7 @@
 /* The transition transaction: lock, load, apply, write. What can be answered at once (a status page change, a message that reaches
- * nobody) is applied in the same transaction, so that nobody ever sees the run in between. */
+ * nobody) is applied in the same transaction, so that nobody ever sees the run in between. What other runs are to learn of it (a called
+ * run that starts or is aborted, its caller when it ends, the incident's new severity) is queued and done afterwards, one run at a time:
+ * no run is changed while another transition of it is under way. The incident's row is held by all of it, so no two can deadlock. */
 #include "run.h"
 #include "figures.h"
 
@@ -7,7 +9,6 @@
 
 #include "apply.h"
 #include "crypto.h"
-#include "deadline.h"
 #include "failpoint.h"
 #include "json.h"
 #include "playbook_cache.h"
@@ -16,6 +17,7 @@
 #include "str.h"
 
 #define FOLLOW_MOST 500                /* answers applied in one transaction; each closes a step, so there are fewer */
+#define OTHERS_MOST 1000               /* transitions of other runs in one transaction: what calls itself without end fails here */
 
 typedef struct {
     mu_tx      *tx;
@@ -28,7 +30,8 @@ typedef struct {
     json_t     *actor;
     json_t     *result;                /* of the last apply */
     json_t     *waiting;               /* events to be applied next */
-    json_t     *graded;                /* {"severity","runs"}: other runs of the incident that are to learn of it, or NULL */
+    json_t     *others;                /* of the whole transaction: [{"run","event","actor"}] or [{"run","child": effect}] */
+    bool        written;               /* something of it is in the database */
     const char *answered;              /* the recorded answer of the same key */
 } transition;
 
@@ -144,6 +147,29 @@ open_drafts(transition *t, const json_t *effects)
     return MU_OK;
 }
 
+/* Work for other runs, done once this one is settled. */
+static void
+queue_other(transition *t, const char *run, json_t *event, const char *actor)
+{
+    json_array_append_new(t->others, json_pack("{s:s, s:o, s:{s:s}}", "run", run, "event", event, "actor", "kind", actor));
+}
+
+static void
+queue_others(transition *t, const json_t *answer)
+{
+    const json_t *one, *graded = json_object_get(answer, "graded"), *ended = json_object_get(answer, "ended");
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "abort"), i, one)
+        queue_other(t, json_string_value(one), json_pack("{s:s}", "kind", "abort"), "system");
+    json_array_foreach(json_object_get(answer, "children"), i, one)
+        json_array_append_new(t->others, json_pack("{s:s, s:O}", "run", t->run, "child", one));
+    json_array_foreach(json_object_get(graded, "runs"), i, one)
+        queue_other(t, json_string_value(one), json_pack("{s:s, s:{s:O}}", "kind", "severity_changed", "data", "severity", json_object_get(graded, "severity")), "system");
+    if (json_is_object(ended))
+        queue_other(t, mu_json_str(ended, "run"), json_incref(json_object_get(ended, "event")), "effect");
+}
+
 static mu_err
 write_result(transition *t, const char *key, const char *sha)
 {
@@ -154,14 +180,14 @@ write_result(transition *t, const char *key, const char *sha)
     json_object_set_new(document, "prev_hash", json_string(t->last_hash));
     json_object_set(document, "hashes", mu_run_hashes(t->arena, t->last_hash, json_object_get(t->result, "events"), &last));
     t->last_hash = last;
+    t->written = true;
     if (key != NULL)
         command = mu_json_own(t->arena, json_pack("{s:s, s:s}", "key", key, "sha", sha));
     TRY(mu_one(t->tx, Q_run_write, ARGS(t->run, mu_json_text(t->arena, document), command == NULL ? NULL : mu_json_text(t->arena, command)), &row));
     MU_FP(run_written);
     TRY(parse(t, mu_col(row, "body"), &answer));
     json_array_extend(t->waiting, json_object_get(answer, "settled"));
-    if (json_is_object(json_object_get(answer, "graded")))
-        t->graded = json_object_get(answer, "graded");
+    queue_others(t, answer);
     t->state = json_object_get(t->result, "state");
     return open_drafts(t, json_object_get(answer, "reports"));
 }
@@ -200,22 +226,6 @@ follow(transition *t)
     return MU_OK;
 }
 
-/* A decision graded the incident: its other runs learn of it. Their row locks come after the incident's, which is held. */
-static mu_err
-tell_other_runs(transition *t)
-{
-    json_t *actor, *event, *other;
-    size_t i;
-
-    if (t->graded == NULL)
-        return MU_OK;
-    actor = mu_json_own(t->arena, json_pack("{s:s}", "kind", "system"));
-    event = mu_json_own(t->arena, json_pack("{s:s, s:{s:O}}", "kind", "severity_changed", "data", "severity", json_object_get(t->graded, "severity")));
-    json_array_foreach(json_object_get(t->graded, "runs"), i, other)
-        TRY(mu_run_event(t->tx, json_string_value(other), event, actor, NULL, NULL));
-    return MU_OK;
-}
-
 static json_t *
 report(transition *t)
 {
@@ -230,68 +240,157 @@ report(transition *t)
 }
 
 static transition
-transition_of(mu_tx *tx, const char *run)
+transition_of(mu_tx *tx, const char *run, json_t *others)
 {
-    transition t = { .tx = tx, .arena = mu_tx_arena(tx), .problem = mu_tx_problem(tx), .run = run };
+    transition t = { .tx = tx, .arena = mu_tx_arena(tx), .problem = mu_tx_problem(tx), .run = run, .others = others };
 
     t.waiting = mu_json_own(t.arena, json_array());
     return t;
 }
 
-mu_err
-mu_run_event(mu_tx *tx, const char *run, const json_t *event, const json_t *actor, const char *key, json_t **ret)
+/* One event of one run, with what can be answered at once. */
+static mu_err
+transit(transition *t, const json_t *event, const json_t *actor, const char *key, json_t **ret)
 {
-    transition t = transition_of(tx, run);
-    json_t *answer = NULL;
     char *sha;
 
-    TRY(load(&t, event, actor, key, &sha));
-    if (t.answered != NULL) {
-        TRY(parse(&t, t.answered, &answer));
-    } else {
-        if (t.state == NULL)
-            return mu_fail(t.problem, MU_CONFLICT, "", "error.run.not_started", NULL);
-        TRY(apply_one(&t, event, t.actor, key, sha));
-        TRY(follow(&t));
-        TRY(tell_other_runs(&t));
-        answer = report(&t);
-    }
-    if (ret != NULL)
-        *ret = answer;
+    TRY(load(t, event, actor, key, &sha));
+    if (t->answered != NULL)
+        return parse(t, t->answered, ret);
+    if (t->state == NULL)
+        return mu_fail(t->problem, MU_CONFLICT, "", "error.run.not_started", NULL);
+    TRY(apply_one(t, event, t->actor, key, sha));
+    TRY(follow(t));
+    *ret = report(t);
     return MU_OK;
 }
 
 /* -- the start -------------------------------------------------------------------------------------------------------------- */
 
-mu_err
-mu_run_start(mu_tx *tx, const char *run, const json_t *data, const json_t *actor, const char *key, json_t **ret)
+/* The first event, and what can be answered at once. */
+static mu_err
+begin(transition *t, const json_t *data, const json_t *actor, const char *key, json_t **ret)
 {
-    transition t = transition_of(tx, run);
-    json_t *event = mu_json_own(t.arena, json_pack("{s:s}", "kind", "run_created")), *facts, *needs, *none, *answer;
+    json_t *event = mu_json_own(t->arena, json_pack("{s:s}", "kind", "run_created")), *facts, *needs;
     const mu_rows *row;
     char *sha;
 
     json_object_set_new(event, "data", data == NULL ? json_object() : json_incref((json_t *)(uintptr_t)data));
-    TRY(load(&t, event, actor, key, &sha));
-    if (t.answered != NULL) {
-        TRY(parse(&t, t.answered, &answer));
-    } else {
-        if (t.state != NULL)
-            return mu_fail(t.problem, MU_CONFLICT, "", "error.run.started", NULL);
-        none = json_object_get(event, "data");
-        needs = mu_playbook_needs(t.arena, t.playbook);
-        TRY(mu_one(tx, Q_run_facts, ARGS(run, mu_json_text(t.arena, none), mu_json_text(t.arena, json_object_get(needs, "profiles"))), &row));
-        TRY(parse(&t, mu_col(row, "body"), &facts));
-        json_object_set_new(facts, "profile", mu_profile_figures(t.arena, facts));
-        json_object_del(facts, "profiles");       /* their figures are in; the event stays small */
-        json_object_del(facts, "facts");
-        json_object_set_new(facts, "engine", json_integer(MU_ENGINE_VERSION));
-        json_object_set(event, "data", facts);
-        TRY(apply_one(&t, event, t.actor, key, sha));
-        TRY(follow(&t));
-        TRY(tell_other_runs(&t));
-        answer = report(&t);
+    TRY(load(t, event, actor, key, &sha));
+    if (t->answered != NULL)
+        return parse(t, t->answered, ret);
+    if (t->state != NULL)
+        return mu_fail(t->problem, MU_CONFLICT, "", "error.run.started", NULL);
+    needs = mu_playbook_needs(t->arena, t->playbook);
+    TRY(mu_one(t->tx, Q_run_facts, ARGS(t->run, mu_json_text(t->arena, json_object_get(event, "data")),
+        mu_json_text(t->arena, json_object_get(needs, "profiles"))), &row));
+    TRY(parse(t, mu_col(row, "body"), &facts));
+    json_object_set_new(facts, "profile", mu_profile_figures(t->arena, facts));
+    json_object_del(facts, "profiles");           /* their figures are in; the event stays small */
+    json_object_del(facts, "facts");
+    json_object_set_new(facts, "engine", json_integer(MU_ENGINE_VERSION));
+    json_object_set(event, "data", facts);
+    TRY(apply_one(t, event, t->actor, key, sha));
+    TRY(follow(t));
+    *ret = report(t);
+    return MU_OK;
+}
+
+/* -- other runs of the same transaction ------------------------------------------------------------------------------------ */
+
+static bool
+refusal(mu_err err)
+{
+    return err == MU_INVALID || err == MU_CONFLICT || err == MU_FORBIDDEN || err == MU_NOT_FOUND;
+}
+
+/* What the caller learns of its call: {"kind","path","occ","data":{"key",…}}. */
+static json_t *
+call_event(transition *t, const char *kind, const json_t *effect, json_t *data)
+{
+    json_object_set(data, "key", json_object_get(effect, "key"));
+    return mu_json_own(t->arena, json_pack("{s:s, s:O, s:O, s:o}", "kind", kind, "path", json_object_get(effect, "path"), "occ", json_object_get(effect, "occ"), "data", data));
+}
+
+/* Starts the called run. What the engine refuses before anything is written leaves no row; *ret_error is then its key. */
+static mu_err
+start_called(transition *caller, const json_t *made, const char **ret_error)
+{
+    mu_problem kept = *caller->problem;
+    transition t = transition_of(caller->tx, mu_json_str(made, "run"), caller->others);
+    json_t *actor = mu_json_own(t.arena, json_pack("{s:s}", "kind", "system")), *answer;
+    const mu_rows *row;
+    mu_err err = begin(&t, json_object_get(made, "start"), actor, NULL, &answer);
+
+    if (refusal(err) && !t.written) {
+        *ret_error = t.problem->first != NULL && t.problem->first->key != NULL ? t.problem->first->key : "error.child.refused";
+        *t.problem = kept;
+        err = MU_OK;
     }
+    TRY(err);
+    MU_FP(run_called);
+    return mu_query(t.tx, Q_run_child_end, ARGS(t.run, *ret_error == NULL ? "true" : "false"), &row);
+}
+
+static mu_err
+call_run(transition *caller, const json_t *effect)
+{
+    json_t *actor = mu_json_own(caller->arena, json_pack("{s:s}", "kind", "effect")), *made, *event, *ignored;
+    const mu_rows *row;
+    const char *error;
+
+    TRY(mu_one(caller->tx, Q_run_child, ARGS(caller->run, mu_json_text(caller->arena, effect)), &row));
+    TRY(parse(caller, mu_col(row, "body"), &made));
+    error = mu_json_str(made, "error");
+    if (error == NULL && !mu_json_bool(made, "again", false))
+        TRY(start_called(caller, made, &error));
+    if (error != NULL)
+        event = call_event(caller, "effect_failed", effect, json_pack("{s:s, s:b}", "error", error, "unknown", 0));
+    else
+        event = call_event(caller, "child_started", effect, json_pack("{s:O, s:O, s:O}", "run", json_object_get(made, "run"), "version",
+            json_object_get(made, "version"), "hash", json_object_get(made, "hash")));
+    return transit(caller, event, actor, NULL, &ignored);
+}
+
+/* In the order in which they came up: a call is told as started before it can be told as ended. */
+static mu_err
+settle_others(mu_tx *tx, json_t *others)
+{
+    for (size_t i = 0; i < json_array_size(others); i++) {
+        const json_t *one = json_array_get(others, i), *child = json_object_get(one, "child");
+        transition t = transition_of(tx, mu_json_str(one, "run"), others);
+        json_t *ignored;
+        if (i == OTHERS_MOST)
+            return mu_fail(mu_tx_problem(tx), MU_CONFLICT, "", "error.child.endless", NULL);
+        if (child != NULL)
+            TRY(call_run(&t, child));
+        else
+            TRY(transit(&t, json_object_get(one, "event"), json_object_get(one, "actor"), NULL, &ignored));
+    }
+    return MU_OK;
+}
+
+mu_err
+mu_run_event(mu_tx *tx, const char *run, const json_t *event, const json_t *actor, const char *key, json_t **ret)
+{
+    json_t *others = mu_json_own(mu_tx_arena(tx), json_array()), *answer = NULL;
+    transition t = transition_of(tx, run, others);
+
+    TRY(transit(&t, event, actor, key, &answer));
+    TRY(settle_others(tx, others));
+    if (ret != NULL)
+        *ret = answer;
+    return MU_OK;
+}
+
+mu_err
+mu_run_start(mu_tx *tx, const char *run, const json_t *data, const json_t *actor, const char *key, json_t **ret)
+{
+    json_t *others = mu_json_own(mu_tx_arena(tx), json_array()), *answer = NULL;
+    transition t = transition_of(tx, run, others);
+
+    TRY(begin(&t, data, actor, key, &answer));
+    TRY(settle_others(tx, others));
     if (ret != NULL)
         *ret = answer;
     return MU_OK;

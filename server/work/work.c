@@ -9,6 +9,7 @@
 #include "base.h"
 #include "bell.h"
 #include "conf.h"
+#include "connections.h"
 #include "db.h"
 #include "documents.h"
 #include "fetch.h"
@@ -30,7 +31,7 @@ typedef struct {
     char        node[96];
     int         lease, poll_ms;
     mu_fetch_policy policy;
-    _Atomic(mu_fetch *) wakers[SENDERS];
+    _Atomic(mu_fetch *) wakers[SENDERS + 1];   /* the last is that of the calls */
 } shared;
 
 typedef struct { shared *all; void (*loop)(shared *all, const mu_outbox *outbox, int nth); const char *name; int nth; pthread_t thread; bool runs; } worker;
@@ -39,6 +40,13 @@ static void
 hooks(shared *all, const mu_outbox *outbox, int nth)
 {
     mu_hooks_loop(outbox, &all->policy, &all->bell, all->poll_ms, &all->wakers[nth]);
+}
+
+static void
+calls(shared *all, const mu_outbox *outbox, int nth)
+{
+    (void)nth;
+    mu_calls_loop(outbox, &all->policy, &all->bell, all->poll_ms, &all->wakers[SENDERS]);
 }
 
 /* The sessions are shared out; with a single one, the first thread has it and the other has nothing to do. */
@@ -86,7 +94,7 @@ on_hint(void *closure, const char *payload)
 
     (void)payload; /* a hint says "look", the tables say what */
     mu_bell_ring(&all->bell);
-    for (int i = 0; i < SENDERS; i++) {
+    for (int i = 0; i <= SENDERS; i++) {
         mu_fetch *fetch = atomic_load(&all->wakers[i]);
         if (fetch != NULL)
             mu_fetch_wake(fetch);
@@ -125,7 +133,7 @@ prepare(shared *all, mu_arena *arena, mu_problem *problem)
     /* A lease outlives the longest thing that is done under it. */
     all->lease = longer(mu_conf_int(MU_CONF_WORK_LEASE), 30 + longer(mu_conf_int(MU_CONF_SMTP_TIMEOUT), 3 * mu_conf_int(MU_CONF_HOOKS_TIMEOUT)));
     all->poll_ms = mu_conf_int(MU_CONF_WORK_POLL) > 0 ? (int)mu_conf_int(MU_CONF_WORK_POLL) * 1000 : 50;
-    for (int i = 0; i < SENDERS; i++)
+    for (int i = 0; i <= SENDERS; i++)
         atomic_init(&all->wakers[i], NULL);
     mu_bell_make(&all->bell);
     return mu_fetch_policy_load(arena, problem, &all->policy);
@@ -151,7 +159,7 @@ mu_work_run(void)
     mu_problem problem = { .arena = arena };
     shared *all = mu_alloc(arena, sizeof *all);
     worker workers[] = { { .loop = hooks, .name = "hooks" }, { .loop = hooks, .name = "hooks", .nth = 1 }, { .loop = mails, .name = "mail" },
-                         { .loop = mails, .name = "mail", .nth = 1 }, { .loop = timers, .name = "timers" }, { .loop = documents, .name = "documents" } };
+                         { .loop = mails, .name = "mail", .nth = 1 }, { .loop = calls, .name = "calls" }, { .loop = timers, .name = "timers" }, { .loop = documents, .name = "documents" } };
     sigset_t set;
     bool good = true;
 

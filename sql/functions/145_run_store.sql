@@ -1,14 +1,6 @@
 -- The store around the engine: what a transition reads, and everything it writes, in one call. The engine itself is C and pure; its
 -- shapes are described in server/engine/README.md. Lock order: incident, run, timer, outbox.
 
--- Run time and real time of a run. In a real run they are the same; a drill's clock may be shifted, sped up or stopped.
-create or replace function run_sim(r run, at timestamptz) returns timestamptz language sql stable as $$
-  select to_ms(r.clock_ref_sim + (at - r.clock_ref_real) * r.clock_speed::float8)
-$$;
-create or replace function run_real(r run, at timestamptz) returns timestamptz language sql stable as $$
-  select case when r.clock_speed > 0 then to_ms(r.clock_ref_real + (at - r.clock_ref_sim) / r.clock_speed::float8) end
-$$;
-
 -- Locks the run and gives what one transition needs: the state, the version's hash, the time, who is asking, and what the same key
 -- was answered before.
 create or replace function run_load(run uuid, key text)
@@ -56,6 +48,7 @@ create or replace function run_facts(run uuid, given jsonb, profiles jsonb) retu
     'facts', i.facts || coalesce(setting_get('org_facts', '{}'), '{}'),
     'profiles', coalesce((select jsonb_agg(x.body) from (
         select distinct on (f.id) f.body from report_profile f where f.id in (select jsonb_array_elements_text(profiles)) order by f.id, f.version desc) x), '[]'))
+    || case when given ? 'params' then jsonb_build_object('params', given -> 'params') else '{}' end
   from run r join incident i on i.id = r.incident_id
   join playbook_version v on v.playbook_id = r.playbook_id and v.version = r.playbook_version join playbook b on b.id = v.playbook_id
   where r.id = run_facts.run
@@ -92,6 +85,19 @@ create or replace function run_warning(e jsonb) returns table(purpose text, subj
     jsonb_build_object('zh', x ->> 'zh', 'en', x ->> 'en'), jsonb_build_object('zh', x ->> 'tzh', 'en', x ->> 'ten') from w
 $$;
 
+-- Delivers an inject: a message to our own people who are meant for drills, marked as every message of a drill. Never in a real run: its
+-- guard is here, in the engine, and in the outbox, where an inject's receivers are what any drill may reach.
+create or replace function inject_send(r run, e jsonb) returns void language plpgsql as $$
+declare d jsonb := e -> 'data'; v_from jsonb := two_languages(d -> 'from'); v_words jsonb;
+begin
+  if r.kind = 'incident' then return; end if;
+  v_words := coalesce(nullif(d -> 'text', 'null'), d -> 'title');
+  perform message_send(r.incident_id, 'inject', jsonb_strip_nulls(d -> 'title'),
+    case when v_from is null then v_words else (select jsonb_object_agg(w.key, (v_from ->> w.key) || case w.key when 'zh' then '：' else ': ' end || w.value) from jsonb_each_text(two_languages(v_words)) w) end,
+    d - '{people}'::text[], run_recipients(case when jsonb_array_length(json_list(d -> 'via')) = 0 then d || '{"via":["email"]}' else d end),
+    jsonb_build_object('run', r.id, 'path', e ->> 'path', 'occ', e -> 'occ', 'key', e ->> 'key', 'simulate', e ->> 'delivery' = 'simulate' or r.kind <> 'drill', 'event', 'drill.inject', 'priority', 3));
+end $$;
+
 -- Carries out one effect as far as the database goes: messages become outbox rows, the status page changes at once. Gives what the
 -- engine is to be told now, or null when the answer comes later or none is expected.
 create or replace function run_effect(r run, e jsonb) returns jsonb language plpgsql as $$
@@ -113,6 +119,10 @@ begin
     if v_count = 0 and not v_simulate then
       return jsonb_build_object('kind', 'effect_failed', 'data', jsonb_build_object('key', v_key, 'error', 'error.run.no_receivers'));
     end if;
+  elsif e ->> 'kind' = 'http' then
+    return http_request(r, e);
+  elsif e ->> 'kind' = 'inject' then
+    perform inject_send(r, e);
   elsif e ->> 'kind' in ('escalate', 'alarm') then
     select * into w from run_warning(e);
     perform message_send(r.incident_id, w.purpose, w.subject, w.words, d, run_recipients(d), jsonb_build_object('run', r.id, 'path', e ->> 'path',
@@ -145,8 +155,9 @@ begin
     from jsonb_array_elements(events) with ordinality v
     left join run_step s on s.run_id = r.id and s.path = v.value ->> 'path' and s.occ = (v.value ->> 'occ')::int
     where v.value ->> 'kind' in ('step_done', 'step_failed', 'step_skipped', 'step_expired', 'step_overridden', 'step_asks', 'item_closed', 'approval_given',
-        'approval_refused', 'milestone_reached', 'deadline_missed', 'escalated', 'role_empty', 'run_ended', 'run_paused', 'run_resumed', 'second_needed', 'break_glass')
-      and (v.value ->> 'kind' not in ('step_done', 'step_skipped') or s.kind in ('task', 'checklist', 'decide', 'approve', 'report', 'notify', 'status', 'wait'))
+        'approval_refused', 'milestone_reached', 'deadline_missed', 'escalated', 'role_empty', 'run_ended', 'run_paused', 'run_resumed', 'second_needed', 'break_glass', 'reassigned', 'adhoc_step_added',
+        'inject_delivered', 'inject_judged', 'clock_changed')
+      and (v.value ->> 'kind' not in ('step_done', 'step_skipped') or step_is_work(s.kind))
       and not (v.value ->> 'kind' = 'step_skipped' and v.value #>> '{data,cause}' in ('when', 'drill'))
     order by v.ordinality
   loop
@@ -156,16 +167,25 @@ begin
   end loop;
 end $$;
 
+-- What the caller of a run learns when it has ended.
+create or replace function run_child_ended(r run) returns jsonb language sql immutable as $$
+  select jsonb_build_object('kind', 'child_ended', 'path', r.parent_path, 'occ', r.parent_occ, 'data', jsonb_build_object('key', r.parent_key, 'run', r.id,
+    'status', r.status, 'outcome', r.state -> 'outcome',
+    'vars', coalesce((select jsonb_object_agg(v.key, v.value -> 'value') from jsonb_each(coalesce(r.state -> 'vars', '{}')) v), '{}')))
+$$;
+
 -- Writes one transition. `result` is what apply() gave, with `hashes` (one for each event) and `prev_hash`; `command` is {key, sha} or
 -- null. Gives {"settled":[events the engine is to be told now],"reports":[effects that open drafts],"graded":{"severity","runs":[the
--- incident's other runs, to be told]} or null}.
+-- incident's other runs, to be told]} or null,"children":[effects that start runs],"abort":[called runs whose step was cancelled],"ended":
+-- {"run": the caller,"event": what it is told} or null}.
 create or replace function run_write(run uuid, result jsonb, command jsonb) returns jsonb language plpgsql as $$
 declare
   r run%rowtype;
   v_events jsonb := result -> 'events';
   v_over boolean := result ->> 'status' in ('succeeded', 'failed', 'aborted');
   v_now timestamptz := to_ms(app_now());
-  v_settled jsonb := '[]'; v_reports jsonb := '[]'; v_graded jsonb := 'null'; v_one jsonb; e jsonb;
+  v_settled jsonb := '[]'; v_reports jsonb := '[]'; v_graded jsonb := 'null'; v_children jsonb := '[]'; v_abort jsonb; v_one jsonb; e jsonb;
+  v_first_end boolean := v_over and (select x.finished_at is null from run x where x.id = run_write.run);
 begin
   update run x set seq = x.seq + jsonb_array_length(v_events), last_hash = result -> 'hashes' ->> -1, state = result -> 'state', status = result ->> 'status',
     finished_at = case when v_over then coalesce(x.finished_at, v_now) end where x.id = run_write.run returning x.* into r;
@@ -176,11 +196,12 @@ begin
     from jsonb_array_elements(v_events) with ordinality x(v, n);
   insert into run_step(run_id, path, occ, step_id, kind, position, status, role, title, detail, due_at, started_at, ended_at, started_seq, ended_seq, result)
     select r.id, s ->> 'path', (s ->> 'occ')::int, s ->> 'step_id', s ->> 'kind', (s ->> 'ord')::int, s ->> 'status', s ->> 'role', s -> 'title', s,
-      run_real(r, (s ->> 'due_at')::timestamptz), run_real(r, (s ->> 'started_at')::timestamptz), run_real(r, (s ->> 'ended_at')::timestamptz),
+      run_real(r, (s ->> 'due_at')::timestamptz), run_stamp(r, (s ->> 'started_at')::timestamptz, v_now), run_stamp(r, (s ->> 'ended_at')::timestamptz, v_now),
       (s ->> 'started_seq')::bigint, (s ->> 'ended_seq')::bigint, s -> 'result'
     from jsonb_array_elements(result -> 'steps') s
     on conflict (run_id, path, occ) do update set status = excluded.status, role = excluded.role, title = excluded.title, detail = excluded.detail, due_at = excluded.due_at,
-      started_at = excluded.started_at, ended_at = excluded.ended_at, started_seq = excluded.started_seq, ended_seq = excluded.ended_seq, result = excluded.result;
+      started_at = case when run_step.started_seq = excluded.started_seq then run_step.started_at else excluded.started_at end,
+      ended_at = case when run_step.ended_seq = excluded.ended_seq then run_step.ended_at else excluded.ended_at end, started_seq = excluded.started_seq, ended_seq = excluded.ended_seq, result = excluded.result;
   update timer t set state = 'cancelled', fired_seq = r.seq
     from jsonb_array_elements(result #> '{timers,cancel}') c
     where t.run_id = r.id and t.state = 'armed' and t.path = c ->> 'path' and t.occ = (c ->> 'occ')::int and t.kind = c ->> 'kind' and t.data ->> 'n' = c ->> 'n';
@@ -189,10 +210,15 @@ begin
     from jsonb_array_elements(result #> '{timers,arm}') a;
   perform outbox_cancel((select array_agg(o.id) from outbox o where o.run_id = r.id and o.state = 'pending'
     and regexp_replace(o.idem_key, '\|[^|]*$', '') in (select jsonb_array_elements_text(result -> 'effects_cancelled'))));
+  update http_call h set state = 'cancelled', done_at = v_now where h.run_id = r.id and h.state = 'pending' and result -> 'effects_cancelled' ? h.idem_key;
+  select coalesce(jsonb_agg(x.id), '[]') into v_abort from run x
+    where x.parent_run = r.id and x.finished_at is null and result -> 'effects_cancelled' ? x.parent_key;
   perform run_timeline(r, v_events);
   for e in select v from jsonb_array_elements(result -> 'effects') with ordinality x(v, n) order by n loop
     if e ->> 'kind' = 'report' then
       if r.kind <> 'rehearsal' and exists (select 1 from report_profile f where f.id = e #>> '{data,profile}') then v_reports := v_reports || e; end if;
+    elsif e ->> 'kind' = 'child' then
+      v_children := v_children || e;
     elsif e ->> 'kind' = 'grade' then
       if r.kind <> 'rehearsal' then
         v_graded := jsonb_build_object('severity', e #> '{data,severity}', 'runs', incident_grade(r, e #>> '{data,severity}', e #> '{data,step}',
@@ -208,7 +234,8 @@ begin
     insert into command(run_id, key, actor, body_sha256, result)
       values (r.id, command ->> 'key', me(), command ->> 'sha', jsonb_build_object('run', r.id, 'status', r.status, 'seq', r.seq));
   end if;
-  return jsonb_build_object('settled', v_settled, 'reports', v_reports, 'graded', v_graded, 'incident', r.incident_id);
+  return jsonb_build_object('settled', v_settled, 'reports', v_reports, 'graded', v_graded, 'incident', r.incident_id, 'children', v_children, 'abort', v_abort,
+    'ended', case when v_first_end and r.parent_run is not null then jsonb_build_object('run', r.parent_run, 'event', run_child_ended(r)) end);
 end $$;
 
 -- Everything a replay compares with.
@@ -218,6 +245,9 @@ create or replace function run_record(run uuid) returns jsonb language sql stabl
     'steps', coalesce((select jsonb_agg(s.detail order by s.position, s.occ) from run_step s where s.run_id = r.id), '[]'),
     'timers', coalesce((select jsonb_agg(jsonb_build_object('path', t.path, 'occ', t.occ, 'kind', t.kind, 'n', (t.data ->> 'n')::int, 'due', iso(t.due_sim))
         order by t.path collate "C", t.occ, t.kind collate "C", t.id) from timer t where t.run_id = r.id and t.state = 'armed'), '[]'),
-    'outbox', coalesce((select jsonb_agg(distinct regexp_replace(o.idem_key, '\|[^|]*$', '')) from outbox o where o.run_id = r.id and o.state = 'pending'), '[]'))
+    'outbox', coalesce((select jsonb_agg(distinct k.key) from (
+        select regexp_replace(o.idem_key, '\|[^|]*$', '') as key from outbox o where o.run_id = r.id and o.state = 'pending'
+        union all select h.idem_key from http_call h where h.run_id = r.id and h.state in ('pending', 'claimed')
+        union all select c.parent_key from run c where c.parent_run = r.id and c.finished_at is null) k), '[]'))
   from run r join playbook_version v on v.playbook_id = r.playbook_id and v.version = r.playbook_version where r.id = run_record.run
 $$;

@@ -70,7 +70,7 @@ create or replace function incident_head(i incident) returns jsonb language sql 
     'commander', person_ref(i.commander_id), 'declared_by', person_ref(i.declared_by), 'version', i.version, 'seq', i.seq, 'etag', incident_etag(i),
     'next_update', (select jsonb_build_object('due_at', iso(c.due_at), 'missed', c.due_at < app_now()) from incident_clock c
       where c.incident_id = i.id and c.kind = 'next_update' and c.subject = 'update' and c.stopped_at is null),
-    'now', iso(app_now()), 'may_command', incident_may_command(i), 'may_respond', has_role('responder'), 'i_command', i.commander_id = me()))
+    'now', iso(app_now()), 'may_command', incident_may_command(i), 'may_respond', has_role('responder'), 'i_command', i.commander_id = me()) || incident_links(i))
 $$;
 
 create or replace function incident_by_ref(ref text) returns incident language plpgsql stable as $$

@@ -74,3 +74,6 @@ from run r join playbook p on p.id = r.playbook_id join incident i on i.id = r.i
 
 -- name: attachment_get(id text) -> one
 select body, media, file_name from attachment_get($1::uuid);
+
+-- name: incident_real(incident text, body jsonb) -> one
+select r->>'ref' as ref, r->>'run' as run, r->>'incident' as incident, r->>'start' as start, r->>'runs' as runs, r->>'stop' as stop from incident_real($1::text, $2::jsonb) r;

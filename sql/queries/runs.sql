@@ -12,3 +12,12 @@ select run_write($1::uuid, $2::jsonb, $3::jsonb)::text as body;
 
 -- name: run_record(run text) -> one
 select run_record($1::uuid)::text as body;
+
+-- name: run_child(run text, effect jsonb) -> one
+select run_child($1::uuid, $2::jsonb)::text as body;
+
+-- name: run_child_end(run text, started bool) -> exec
+select run_child_end($1::uuid, $2::bool);
+
+-- name: run_clock(run text, body jsonb) -> one
+select r.events::text as events from (select run_clock($1::uuid, $2::jsonb) as events) r;

@@ -16,3 +16,6 @@ where r.id = $1::uuid;
 
 -- name: step_open(run text, path text, occ int, values jsonb) -> one
 select occ, given as values from step_open($1::uuid, $2::text, $3::int, $4::jsonb);
+
+-- name: step_data(run text, act text, body jsonb) -> one
+select step_data($1::uuid, $2::text, $3::jsonb)::text as data;
