@@ -14,6 +14,7 @@
 #include "../fuzz/fuzz_multipart.c"
 #include "../fuzz/fuzz_mustache.c"
 #include "../fuzz/fuzz_playbook.c"
+#include "../fuzz/fuzz_cacao.c"
 #include "../fuzz/fuzz_url.c"
 #include "../fuzz/fuzz_yaml.c"
 
@@ -51,6 +52,7 @@ REPLAY(md)
 REPLAY(multipart)
 REPLAY(mustache)
 REPLAY(playbook)
+REPLAY(cacao)
 REPLAY(url)
 REPLAY(yaml)
 
@@ -59,7 +61,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replays_clock), cmocka_unit_test(replays_csv), cmocka_unit_test(replays_form), cmocka_unit_test(replays_json),
         cmocka_unit_test(replays_md), cmocka_unit_test(replays_multipart), cmocka_unit_test(replays_mustache), cmocka_unit_test(replays_url),
-        cmocka_unit_test(replays_yaml), cmocka_unit_test(replays_expression), cmocka_unit_test(replays_playbook),
+        cmocka_unit_test(replays_yaml), cmocka_unit_test(replays_expression), cmocka_unit_test(replays_playbook), cmocka_unit_test(replays_cacao),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
