@@ -259,3 +259,11 @@ void mu_listen_stop(mu_listener *l)
     free(l->url);
     free(l);
 }
+
+bool
+mu_hint_delivered(const char *payload)
+{
+    const char *parts = payload != NULL ? strchr(payload, ' ') : NULL;
+
+    return parts != NULL && strcmp(parts + 1, MU_PARTS_DELIVERED) == 0;
+}

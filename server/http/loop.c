@@ -424,7 +424,7 @@ static void on_hint(void *closure, const char *payload)
 {
     (void)closure;
     mu_sse_publish(payload);
-    if (payload == NULL || payload[0] != '\0')
+    if (payload == NULL || (payload[0] != '\0' && !mu_hint_delivered(payload)))
         mu_status_poke();
 }
 

@@ -8,6 +8,7 @@
 #include "crypto.h"
 #include "failpoint.h"
 #include "json.h"
+#include "listen.h"
 #include "log.h"
 #include "metrics.h"
 #include "run.h"
@@ -227,7 +228,7 @@ mu_outbox_settle(const mu_outbox *outbox, mu_arena *arena, const mu_out_result *
     for (int i = 0; i < mu_rows_count(steps); i++)
         if (mu_outbox_answer(outbox->db, arena, mu_cell(steps, i, 0), mu_cell(steps, i, 1), mu_cell(steps, i, 2)) != MU_OK)
             mu_log(MU_LOG_WARN, "outbox.answer", "run=%s path=%s", mu_cell(steps, i, 0), mu_cell(steps, i, 1)); /* the sweep finds it again */
-    hint_all(outbox->db, arena, results, count, mu_rows_count(steps) > 0 ? "*" : "deliveries,deliverytable,told");
+    hint_all(outbox->db, arena, results, count, mu_rows_count(steps) > 0 ? "*" : MU_PARTS_DELIVERED);
     return MU_OK;
 }
 

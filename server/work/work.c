@@ -92,7 +92,8 @@ on_hint(void *closure, const char *payload)
 {
     shared *all = closure;
 
-    (void)payload; /* a hint says "look", the tables say what */
+    if (mu_hint_delivered(payload))
+        return; /* every other hint says "look", the tables say what */
     mu_bell_ring(&all->bell);
     for (int i = 0; i <= SENDERS; i++) {
         mu_fetch *fetch = atomic_load(&all->wakers[i]);
