@@ -188,6 +188,23 @@ mu_on_severity(mu_motion *m)
     return true;
 }
 
+/* A role that is emptied leaves its open steps to nobody: somebody must hear of it. */
+static void
+left_alone(mu_motion *m, mu_inst inst, void *closure)
+{
+    const char *role = mu_inst_role(&inst);
+    const json_t *members;
+
+    if (!mu_kind_person(inst.node->kind) || !mu_inst_open(&inst) || role == NULL || json_object_get(inst.rec, "who") != NULL)
+        return;
+    if (!mu_same(role, closure) && !mu_same(mu_json_str(json_object_get(m->pb->roles, role), "deputy"), closure))
+        return;
+    if (mu_role_members(m, role, &members))
+        return;
+    mu_log_event(m, "role_empty", &inst, json_pack("{s:s}", "role", role));
+    mu_effect_alarm(m, &inst, "role_empty", NULL);
+}
+
 bool
 mu_on_role_filled(mu_motion *m)
 {
@@ -210,6 +227,8 @@ mu_on_role_filled(mu_motion *m)
         json_array_append_new(members, json_pack("{s:s, s:O?}", "id", mu_json_str(person, "id"), "name", json_object_get(person, "name")));
     }
     json_object_set(json_object_get(m->state, "roles"), role, members);
+    if (mu_rules(m) >= 2)
+        mu_inst_each(m, left_alone, mu_strdup(m->arena, role));
     return true;
 }
 

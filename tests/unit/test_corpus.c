@@ -5,6 +5,7 @@
 #include "test_help.h"
 
 #define MU_FUZZ_REPLAY 1
+#include "../fuzz/fuzz_apply.c"
 #include "../fuzz/fuzz_clock.c"
 #include "../fuzz/fuzz_csv.c"
 #include "../fuzz/fuzz_expression.c"
@@ -43,6 +44,7 @@ static void replay(const char *corpus, int (*target)(const uint8_t *data, size_t
 }
 
 #define REPLAY(name) static void replays_##name(void **state) { (void)state; replay(#name, fuzz_##name); }
+REPLAY(apply)
 REPLAY(clock)
 REPLAY(csv)
 REPLAY(expression)
@@ -59,7 +61,7 @@ REPLAY(yaml)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replays_clock), cmocka_unit_test(replays_csv), cmocka_unit_test(replays_form), cmocka_unit_test(replays_json),
+        cmocka_unit_test(replays_apply), cmocka_unit_test(replays_clock), cmocka_unit_test(replays_csv), cmocka_unit_test(replays_form), cmocka_unit_test(replays_json),
         cmocka_unit_test(replays_md), cmocka_unit_test(replays_multipart), cmocka_unit_test(replays_mustache), cmocka_unit_test(replays_url),
         cmocka_unit_test(replays_yaml), cmocka_unit_test(replays_expression), cmocka_unit_test(replays_playbook), cmocka_unit_test(replays_cacao),
     };

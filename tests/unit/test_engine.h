@@ -21,6 +21,7 @@ typedef struct {
     json_t     *state, *result, *log;      /* log: every event so far */
     json_t     *rows;                      /* path#occ -> row, as the database would hold them */
     json_t     *armed;                     /* timers as the database would hold them */
+    json_t     *alarmed;                   /* steps of which an alarm said that they have nobody */
     mu_instant  now;
     const char *mode, *refused;
 } run;
@@ -65,6 +66,7 @@ static inline run run_new(mu_arena *arena, mu_playbook *pb, const char *mode)
     r.log = mu_json_own(arena, json_array());
     r.rows = mu_json_own(arena, json_object());
     r.armed = mu_json_own(arena, json_object());
+    r.alarmed = mu_json_own(arena, json_object());
     return r;
 }
 

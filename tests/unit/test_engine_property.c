@@ -1,101 +1,10 @@
 /* Random events, legal and illegal, on the library playbooks: whatever comes, the invariants of a run hold and replay is equal.
  * MU_SEED and MU_STEPS make a run longer or repeat one; the seed is printed when something breaks. */
-#include "test_engine.h"
+#include "invariants.h"
 
-static uint64_t seed;
 static const char *const names[] = { "playbooks/incident/mobile-banking-outage.yaml", "playbooks/incident/payment-outage.yaml", "playbooks/drill/tabletop.yaml" };
 static const char *const modes[] = { "real", "drill", "rehearsal" };
 static const char *const people[] = { "cmd", "cmd2", "tech", "com", "ris", "cpl", "dut", "exe", "stranger" };
-
-static size_t pick(size_t n) { return (size_t)(next_random(&seed) % n); }
-static bool   often(unsigned percent) { return pick(100) < percent; }
-
-/* -- invariants ------------------------------------------------------------------------------------------------------------- */
-
-#define HOLDS(condition, ...) do { if (!(condition)) { print_error("seed %llu: ", (unsigned long long)seed); fail_msg(__VA_ARGS__); } } while (0)
-
-static bool is_open(const json_t *row)
-{
-    return json_object_get(row, "started_seq") != NULL && json_object_get(row, "ended_at") == NULL;
-}
-
-static bool
-over(const run *r)
-{
-    const char *s = run_status(r);
-
-    return mu_same(s, "succeeded") || mu_same(s, "failed") || mu_same(s, "aborted");
-}
-
-static void
-check_log(const run *r)
-{
-    const json_t *events = json_object_get(r->result, "events");
-    int64_t last = mu_json_int(r->state, "seq", 0), first = last - (int64_t)json_array_size(events);
-    size_t i;
-    json_t *event;
-
-    HOLDS(json_array_size(r->log) == (size_t)last, "seq %lld of %zu", (long long)last, json_array_size(r->log));
-    json_array_foreach(events, i, event)
-        HOLDS(mu_json_int(event, "seq", 0) == first + (int64_t)i + 1, "a gap in seq");
-}
-
-/* Closed steps stay closed, a token is in one place, open steps of people have somebody or an alarm was raised. */
-static void
-check_rows(const run *r, const json_t *before)
-{
-    const char *key;
-    json_t *row;
-    const json_t *old;
-
-    json_object_foreach(r->rows, key, row) {
-        old = json_object_get(before, key);
-        if (old != NULL && json_object_get(old, "ended_at") != NULL)
-            HOLDS(mu_same(mu_json_str(old, "status"), mu_json_str(row, "status")) && mu_same(mu_json_str(old, "ended_at"), mu_json_str(row, "ended_at")),
-                "%s changed after it was closed", key);
-        HOLDS(!(over(r) && is_open(row)), "%s is open in a run that is over", key);
-        HOLDS(!(over(r) && mu_same(mu_json_str(row, "status"), "pending")), "%s is pending in a run that is over", key);
-        if (is_open(row) && mu_json_str(row, "parent") != NULL && *mu_json_str(row, "parent") != '\0' && !mu_json_bool(row, "reopened", false)) {
-            const json_t *parent = json_object_get(r->rows, mu_printf(r->arena, "%s#1", mu_json_str(row, "parent")));
-            HOLDS(parent != NULL, "%s has no parent", key);
-        }
-    }
-}
-
-static void
-check_vars(const run *r)
-{
-    const json_t *level = mu_json_at(r->state, "vars.level.value");
-    const char *name;
-    json_t *slot;
-
-    json_object_foreach(json_object_get(r->state, "vars"), name, slot)
-        HOLDS(json_object_get(slot, "value") != NULL && !json_is_null(json_object_get(slot, "value")), "%s has no value", name);
-    HOLDS(level == NULL || strstr("I II III IV", json_string_value(level)) != NULL, "level is not a level");
-}
-
-static void
-check_effects(const run *r)
-{
-    size_t i;
-    json_t *effect;
-
-    json_array_foreach(json_object_get(r->result, "effects"), i, effect) {
-        const char *mode = mu_json_str(effect, "mode"), *delivery = mu_json_str(effect, "delivery"), *kind = mu_json_str(effect, "kind");
-        HOLDS(mu_same(mode, r->mode), "effect of another mode");
-        HOLDS(mu_same(mode, "real") == mu_same(delivery, "send"), "%s in mode %s is %s", kind, mode, delivery);
-        HOLDS(!mu_same(mode, "rehearsal") || mu_same(delivery, "simulate"), "a rehearsal reaches somebody");
-        HOLDS(mu_same(mode, "real") || (!mu_same(kind, "status") && !mu_same(kind, "report")) || mu_same(delivery, "simulate"), "%s leaves in a drill", kind);
-        HOLDS(strstr(mu_json_text(r->arena, json_object_get(effect, "data")), "{{") == NULL, "a placeholder is left");
-    }
-}
-
-static void
-check_timers(const run *r)
-{
-    HOLDS(!over(r) || json_object_size(r->armed) == 0, "a run that is over has armed timers");
-    HOLDS(json_array_size(mu_apply_timers(r->arena, r->state)) == json_object_size(r->armed), "timers of the state and those armed differ");
-}
 
 /* -- events ----------------------------------------------------------------------------------------------------------------- */
 
@@ -226,11 +135,7 @@ play(mu_arena *arena, mu_playbook *pb, const char *mode, unsigned most)
             continue;
         applied++;
         after += over(&r);
-        check_log(&r);
-        check_rows(&r, before);
-        check_vars(&r);
-        check_effects(&r);
-        check_timers(&r);
+        check_all(&r, before);
     }
     replays(&r);
     return applied;
