@@ -1,5 +1,5 @@
 /* Checks against the world outside the document, as far as it is known (README.md, "Surroundings"): names (V12), who fills the roles
- * (V13), kinds of the version before (V02), four eyes (V14), and when it was last drilled (V33). What is not known is not judged. */
+ * (V13), kinds of the version before (V02), methods of connections (V22), four eyes (V14), and when it was last drilled (V33). What is not known is not judged. */
 #include "check.h"
 
 #include <string.h>
@@ -72,10 +72,12 @@ check_profile(mu_reader *r, const char *profile, const char *stage, const char *
 }
 
 static void
-check_var_from(mu_reader *r, const mu_var *var)
+check_var(mu_reader *r, const mu_var *var)
 {
     const char *pointer = mu_pointer(r->arena, mu_pointer(r->arena, "/vars", var->name), "from"), *profile, *dot, *stage;
 
+    if (var->type.kind == MU_T_SECRET)
+        check_name(r, "secrets", "secret", var->name, "", mu_pointer(r->arena, "/vars", var->name));
     if (var->from == NULL || !mu_starts(var->from, "profile."))
         return;
     profile = var->from + strlen("profile.");
@@ -84,6 +86,18 @@ check_var_from(mu_reader *r, const mu_var *var)
         return;                                   /* profile.first_report_due: of all profiles that apply */
     stage = strcmp(dot + 1, "first_report_due") == 0 ? NULL : dot + 1;
     check_profile(r, mu_strndup(r->arena, profile, (size_t)(dot - profile)), stage, "", pointer, pointer);
+}
+
+/* A connection is registered for some methods only. */
+static void
+check_connection(mu_reader *r, const mu_node *node)
+{
+    const char *request = mu_pointer(r->arena, node->pointer, "request"), *name = node->http->connection;
+    const json_t *methods = json_object_get(mu_around(r, "connections"), name);
+
+    check_name(r, "connections", "connection", name, node->path, mu_pointer(r->arena, request, "url"));
+    if (json_is_array(methods) && node->http->method != NULL && !mu_among(methods, node->http->method))
+        mu_find(r, "V22", "method", MU_FINDING_ERROR, node->path, mu_pointer(r->arena, request, "method"), "name", name, "method", node->http->method, NULL);
 }
 
 static void
@@ -95,8 +109,7 @@ check_node_names(mu_reader *r, const mu_node *node)
     if (node->kind == MU_K_NOTIFY)
         check_receivers(r, node, "via");
     if (node->kind == MU_K_HTTP && *node->http->connection != '\0')
-        check_name(r, "connections", "connection", node->http->connection, node->path,
-            mu_pointer(r->arena, mu_pointer(r->arena, node->pointer, "request"), "url"));
+        check_connection(r, node);
     if (node->kind == MU_K_STATUS)
         check_name(r, "components", "component", mu_json_str(node->json, "component"), node->path, component_at);
     if (node->kind == MU_K_REPORT)
@@ -245,7 +258,7 @@ mu_check_around(mu_reader *r)
     if (r->findings->around == NULL)
         return;
     for (size_t i = 0; i < r->pb->var_count; i++)
-        check_var_from(r, &r->pb->vars[i]);
+        check_var(r, &r->pb->vars[i]);
     for (size_t i = 0; i < r->pb->node_count; i++) {
         const mu_node *node = r->pb->nodes[i];
         check_node_names(r, node);

@@ -31,7 +31,7 @@ receivers(json_t *needs, const mu_node *node)
         for (j = 0; j < MU_COUNT(kinds); j++)
             if (json_is_string(ref) && mu_starts(json_string_value(ref), kinds[j].prefix))
                 add_once(json_object_get(needs, kinds[j].list), json_string_value(ref) + strlen(kinds[j].prefix));
-    json_array_foreach(json_object_get(node->json, "via"), i, ref)
+    json_array_foreach(node->kind == MU_K_NOTIFY ? json_object_get(node->json, "via") : NULL, i, ref)
         add_once(json_object_get(needs, "channels"), json_string_value(ref));
 }
 
@@ -50,7 +50,7 @@ var_row(const mu_var *var)
 json_t *
 mu_playbook_needs(mu_arena *arena, const mu_playbook *pb)
 {
-    static const char *const lists[] = { "groups", "users", "contacts", "channels", "profiles", "components" };
+    static const char *const lists[] = { "groups", "users", "contacts", "channels", "profiles", "components", "connections", "playbooks", "secrets" };
     json_t *needs = mu_json_own(arena, json_object()), *vars = json_array();
 
     json_object_set_new(needs, "roles", pb->roles == NULL ? json_object() : json_incref((json_t *)(uintptr_t)pb->roles));
@@ -58,16 +58,23 @@ mu_playbook_needs(mu_arena *arena, const mu_playbook *pb)
         json_object_set_new(needs, lists[i], json_array());
     for (size_t i = 0; i < pb->node_count; i++) {
         const mu_node *node = pb->nodes[i];
-        if (node->kind == MU_K_NOTIFY)
+        if (node->kind == MU_K_NOTIFY || node->kind == MU_K_INJECT)
             receivers(needs, node);
+        if (node->kind == MU_K_HTTP)
+            add_once(json_object_get(needs, "connections"), node->http->connection);
+        if (node->kind == MU_K_CALL)
+            add_once(json_object_get(needs, "playbooks"), node->playbook);
         if (node->kind == MU_K_REPORT)
             add_once(json_object_get(needs, "profiles"), mu_json_str(node->json, "profile"));
         if (node->kind == MU_K_STATUS)
             add_once(json_object_get(needs, "components"), mu_json_str(node->json, "component"));
     }
     json_object_set_new(needs, "vars", vars);
-    for (size_t i = 0; i < pb->var_count; i++)
+    for (size_t i = 0; i < pb->var_count; i++) {
         json_array_append_new(vars, var_row(&pb->vars[i]));
+        if (pb->vars[i].type.kind == MU_T_SECRET)
+            add_once(json_object_get(needs, "secrets"), pb->vars[i].name);
+    }
     return needs;
 }
 
@@ -76,12 +83,14 @@ mu_playbook_needs(mu_arena *arena, const mu_playbook *pb)
 static void
 summary_step(json_t *calls, bool *outside, const json_t *json)
 {
+    const char *method = mu_json_str(json_object_get(json, "request"), "method");
+    bool reads = mu_same(method, "GET") || mu_same(method, "HEAD");
     const json_t *to;
     size_t i;
 
     if (mu_json_str(json, "call") != NULL && mu_json_str(json, "playbook") != NULL)
         add_once(calls, mu_json_str(json, "playbook"));
-    *outside = *outside || mu_json_str(json, "http") != NULL || mu_json_str(json, "status") != NULL;
+    *outside = *outside || (mu_json_str(json, "http") != NULL && !reads) || mu_json_str(json, "status") != NULL;
     json_array_foreach(mu_json_str(json, "notify") == NULL ? NULL : json_object_get(json, "to"), i, to)
         *outside = *outside || (json_is_string(to) && mu_starts(json_string_value(to), "contact."));
 }

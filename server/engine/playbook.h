@@ -75,7 +75,7 @@ json_t *mu_playbook_outline(mu_arena *arena, const mu_playbook *playbook);
 int64_t mu_playbook_longest(const mu_playbook *playbook);
 
 /* What the playbook names outside itself: {"roles":{id:{zh,en,min,max,deputy}}, "groups":[…], "users":[…], "contacts":[…],
- * "channels":[…], "profiles":[…], "components":[…], "vars":[{name,type,from,values,required}]}. The store checks these against the
+ * "channels":[…], "profiles":[…], "components":[…], "connections":[…], "playbooks":[…], "secrets":[…], "vars":[{name,type,from,values,required}]}. The store checks these against the
  * database when a version is published, and the run form asks for the vars. Owner: the arena. */
 json_t *mu_playbook_needs(mu_arena *arena, const mu_playbook *playbook);
 

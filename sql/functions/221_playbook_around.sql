@@ -7,7 +7,7 @@ create or replace function playbook_summary(document jsonb) returns jsonb langua
     || jsonb_build_object(
       'calls', (select coalesce(jsonb_agg(distinct c), '[]')
         from jsonb_path_query(document, 'strict $.** ? (@.call.type() == "string" && @.playbook.type() == "string").playbook', '{}', true) c),
-      'outside', jsonb_path_exists(document, 'strict $.** ? (@.http.type() == "string" || @.status.type() == "string"
+      'outside', jsonb_path_exists(document, 'strict $.** ? ((@.http.type() == "string" && !(@.request.method == "GET" || @.request.method == "HEAD")) || @.status.type() == "string"
         || (@.notify.type() == "string" && exists(@.to[*] ? (@ starts with "contact."))))', '{}', true))
 $$;
 
@@ -28,6 +28,8 @@ create or replace function playbook_around(slug text, publishing boolean) return
     'users', (select coalesce(jsonb_agg(q.login), '[]') from person q where q.active),
     'contacts', (select coalesce(jsonb_agg(e.slug), '[]') from endpoint e where e.slug is not null and e.disabled_at is null),
     'channels', (select coalesce(jsonb_agg('webhook.' || e.slug), '[]') from endpoint e where e.kind = 'webhook' and e.slug is not null and e.disabled_at is null),
+    'connections', (select coalesce(jsonb_object_agg(c.slug, to_jsonb(c.methods)), '{}') from connection c where c.disabled_at is null),
+    'secrets', (select coalesce(jsonb_agg(distinct s.name), '[]') from secret s),
     'components', (select coalesce(jsonb_agg(c.slug), '[]') from component c where not c.is_group),
     'profiles', (select coalesce(jsonb_object_agg(f.id, (select coalesce(jsonb_agg(s ->> 'id'), '[]') from jsonb_array_elements(json_list(f.body -> 'stages')) s)), '{}')
       from (select distinct on (x.id) x.id, x.body from report_profile x order by x.id, x.version desc) f),
