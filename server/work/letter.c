@@ -240,7 +240,7 @@ token_of(slice url, slice *ret)
     return ret->n >= TOKEN_LEAST;
 }
 
-/* Finds the two members in the outermost object. jsonb writes the link before the recipient; anything else is not shared. */
+/* Finds the two members in the outermost object; a link behind the recipient is not shared. */
 static bool
 cut_model(const char *document, cut *ret)
 {
@@ -262,7 +262,7 @@ cut_model(const char *document, cut *ret)
             url = (slice){ value, (size_t)(after - value) };
         else if (mu_starts(name, "\"recipient\":"))
             ret->recipient = (slice){ value, (size_t)(after - value) };
-        at = after[0] == ',' && after[1] == ' ' ? after + 1 : NULL;
+        at = after[0] == ',' && after[1] == ' ' && (url.at == NULL || ret->recipient.at == NULL) ? after + 1 : NULL;
     }
     if (url.at == NULL || ret->recipient.at == NULL || url.at > ret->recipient.at || !token_of(url, &ret->token))
         return false;
