@@ -15,7 +15,8 @@
 #include "log.h"
 
 #define HEARTBEAT_MS 30000
-#define HINT_EVERY_MS 50
+#define HINT_EVERY_MS 20     /* on the average */
+#define HINT_BURST_MS 100    /* so much of it may be used at once, so that the one hint of a quiet house never waits */
 #define HINTS_MOST 64
 
 struct mu_listener {
@@ -138,16 +139,16 @@ static bool waiting_hints(void)
 /* Until the connection breaks or the listener stops. */
 static void attend(mu_listener *l, PGconn *conn)
 {
-    int64_t quiet = mu_monotonic_ms(), beat = quiet, told = 0;
+    int64_t quiet = mu_monotonic_ms(), beat = quiet, used = 0;
 
     while (!atomic_load(&l->stop)) {
         int64_t now = mu_monotonic_ms(), until = quiet + l->poll_ms;
-        if (waiting_hints() && now >= told + HINT_EVERY_MS) {
-            told = now;
+        if (waiting_hints() && now + HINT_BURST_MS >= used + HINT_EVERY_MS) {
+            used = (used > now ? used : now) + HINT_EVERY_MS;
             if (!tell_hints(conn))
                 return;
-        } else if (waiting_hints() && told + HINT_EVERY_MS < until) {
-            until = told + HINT_EVERY_MS;
+        } else if (waiting_hints() && used + HINT_EVERY_MS - HINT_BURST_MS < until) {
+            until = used + HINT_EVERY_MS - HINT_BURST_MS;
         }
         if (hand_out(l, conn))   /* notifications that came with an answer */
             quiet = now;

@@ -46,12 +46,14 @@ returns table(person uuid, endpoint uuid, what text) language sql stable as $$
 $$;
 
 -- The words playbooks and settings use for recipients (role.x, group.x, user.x, contact.x, webhook.x, event.x) as entries.
-create or replace function recipient_words(words jsonb) returns jsonb language sql immutable as $$
+create or replace function recipient_words(words jsonb) returns jsonb language plpgsql immutable as $$
+#variable_conflict use_column
+begin return (
   select coalesce(jsonb_agg(jsonb_build_object(
       case split_part(w, '.', 1) when 'webhook' then 'endpoint' else split_part(w, '.', 1) end,
       substr(w, strpos(w, '.') + 1)) order by n), '[]')
-  from jsonb_array_elements_text(coalesce(words, '[]')) with ordinality as x(w, n)
-$$;
+  from jsonb_array_elements_text(coalesce(words, '[]')) with ordinality as x(w, n));
+end $$;
 
 -- A token nobody can guess: 244 random bits.
 create or replace function random_token() returns text language sql volatile as $$

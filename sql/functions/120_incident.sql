@@ -103,7 +103,9 @@ create or replace function playbook_fitting(services text[]) returns text langua
 $$;
 
 -- Whom a declaration is told, per severity; the setting "declared_tell" replaces it. Roles and teams nobody fills are left out.
-create or replace function declared_tell(severity text) returns jsonb language sql stable as $$
+create or replace function declared_tell(severity text) returns jsonb language plpgsql stable as $$
+#variable_conflict use_column
+begin return (
   select coalesce(jsonb_agg(w), '[]') from jsonb_array_elements_text(coalesce(setting_get('declared_tell') -> severity, case severity
       when 'I' then '["role.commander","role.tech_lead","role.comms","role.risk","role.duty","group.executives"]'
       when 'II' then '["role.commander","role.tech_lead","role.comms","role.risk","role.duty","group.executives"]'
@@ -112,8 +114,8 @@ create or replace function declared_tell(severity text) returns jsonb language s
   where case split_part(w, '.', 1)
     when 'role' then exists (select 1 from role_holder h join person p on p.id = h.person_id and p.active where h.role = split_part(w, '.', 2))
     when 'group' then exists (select 1 from team t join team_member m on m.team_id = t.id where t.slug = split_part(w, '.', 2))
-    else true end
-$$;
+    else true end);
+end $$;
 
 -- One message about the incident to those a declaration is told, with the drill's or incident's own words.
 create or replace function incident_tell(i incident, purpose text, subject jsonb, words jsonb, data jsonb, ack boolean) returns uuid language plpgsql as $$
@@ -144,7 +146,8 @@ end $$;
 
 -- Declares. `body`: title, kind, severity, services, more_services, impact, summary, occurred_at, detected_at, playbook (absent = the
 -- one that fits, "none"). Answers {"incident":uuid,"ref","run":uuid or null,"start":{data for run_created}}: the caller starts the run.
-create or replace function incident_declare(body jsonb) returns jsonb language plpgsql as $$
+-- Its plans, and those of what it calls, are general ones: making one for each declaration took longer than carrying it out.
+create or replace function incident_declare(body jsonb) returns jsonb language plpgsql set plan_cache_mode to force_generic_plan as $$
 declare
   i incident%rowtype;
   v_now timestamptz := to_ms(app_now());
@@ -191,7 +194,9 @@ begin
 end $$;
 
 -- The facts of an incident as a few plain lines, for messages.
-create or replace function incident_words(i incident, first jsonb) returns jsonb language sql stable as $$
+create or replace function incident_words(i incident, first jsonb) returns jsonb language plpgsql stable as $$
+#variable_conflict use_column
+begin return (
   with s as (select string_agg(coalesce(v.name->>'zh', v.name->>'en'), '、' order by v.slug) as zh, string_agg(coalesce(v.name->>'en', v.name->>'zh'), ', ' order by v.slug) as en
              from incident_service x join service v on v.id = x.service_id where x.incident_id = i.id),
   t as (select to_char(i.occurred_at at time zone 'Asia/Shanghai', 'YYYY-MM-DD HH24:MI') as at)
@@ -201,8 +206,8 @@ create or replace function incident_words(i incident, first jsonb) returns jsonb
     'en', (first->>'en') || ': ' || i.title || E'\nSeverity: ' || (severity_words(i.severity)->>'en') || E'\nState: ' || (state_words(i.state)->>'en')
       || E'\nBegan: ' || t.at || ' (UTC+8)' || coalesce(E'\nAffected: ' || s.en, '')
       || coalesce(E'\nCommander: ' || (select coalesce(p.name->>'en', p.name->>'zh') from person p where p.id = i.commander_id), '') || coalesce(E'\n\n' || i.summary, ''))
-  from s, t
-$$;
+  from s, t);
+end $$;
 
 -- A note. `at` in the past is kept beside the moment of writing; never in the future, never before the incident by more than a year.
 create or replace function note_add(ref text, body jsonb) returns jsonb language plpgsql as $$

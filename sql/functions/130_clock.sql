@@ -6,7 +6,9 @@ $$;
 
 -- The RTO is counted from the moment the service stopped (incident_service.since, which starts as the incident's occurred_at): the
 -- customer's clock, not ours. slug null = every affected service. A service that fails again gets its clock anew.
-create or replace function clock_rto_start(incident uuid, slug text) returns void language sql as $$
+create or replace function clock_rto_start(incident uuid, slug text) returns void language plpgsql as $$
+#variable_conflict use_column
+begin
   insert into incident_clock as c(incident_id, kind, subject, name, started_at, due_at, warn_at)
   select x.incident_id, 'rto', s.slug, s.name, x.since, x.since + make_interval(secs => s.rto_seconds), x.since + make_interval(secs => s.rto_seconds * 0.8)
   from incident_service x join service s on s.id = x.service_id
@@ -14,8 +16,8 @@ create or replace function clock_rto_start(incident uuid, slug text) returns voi
     and (clock_rto_start.slug is null or s.slug = clock_rto_start.slug)
   on conflict (incident_id, kind, subject) do update set started_at = excluded.started_at, due_at = excluded.due_at, warn_at = excluded.warn_at,
     stopped_at = null, warned_at = null, missed_at = null
-  where c.stopped_at is not null or c.started_at <> excluded.started_at
-$$;
+  where c.stopped_at is not null or c.started_at <> excluded.started_at;
+end $$;
 
 -- Promises the next update: at a time, in minutes, or after what the severity asks for.
 create or replace function clock_next_update(incident uuid, minutes int, due timestamptz) returns timestamptz language plpgsql as $$

@@ -46,15 +46,17 @@ begin
 end $$;
 
 -- What the engine is told at the start: who fills the playbook's roles.
-create or replace function run_start_data(run uuid) returns jsonb language sql stable as $$
+create or replace function run_start_data(run uuid) returns jsonb language plpgsql stable as $$
+#variable_conflict use_column
+begin return (
   select jsonb_build_object('vars', '{}'::jsonb, 'roles', coalesce((
     select jsonb_object_agg(x.role, x.people) from (
       select r.role, jsonb_agg(r.person_id order by r.id) as people from incident_role r
       where r.incident_id = u.incident_id and r.until is null
         and (r.role = 'commander' or v.body->'roles' ? r.role) group by r.role) x), '{}'))
   from run u join playbook_version v on v.playbook_id = u.playbook_id and v.version = u.playbook_version
-  where u.id = run_start_data.run
-$$;
+  where u.id = run_start_data.run);
+end $$;
 
 -- Makes the row of a run that a step of another run calls (effect `child`). Locks nothing more: the incident is held. Gives {"run",
 -- "version","hash","start":{data of run_created},"title"}, with "again" when this call's run is still going; or {"error": key}.

@@ -15,12 +15,13 @@ create or replace function impact_of_severity(severity text) returns text langua
 $$;
 
 -- Time as the status interface gives it: milliseconds and the page's own offset.
-create or replace function page_iso(at timestamptz, zone text) returns text language sql stable as $$
-  select to_char(at at time zone zone, 'YYYY-MM-DD"T"HH24:MI:SS.MS')
+create or replace function page_iso(at timestamptz, zone text) returns text language plpgsql stable as $$
+declare o interval := (at at time zone zone) - (at at time zone 'UTC');
+begin
+  return to_char(at at time zone zone, 'YYYY-MM-DD"T"HH24:MI:SS.MS')
     || case when o < interval '0' then '-' else '+' end
-    || to_char(abs(extract(epoch from o)::int) * interval '1 second', 'HH24:MI')
-  from (select (at at time zone zone) - (at at time zone 'UTC') as o) x
-$$;
+    || to_char(abs(extract(epoch from o)::int) * interval '1 second', 'HH24:MI');
+end $$;
 
 -- What the site is called and where it is: the settings page first, then the configuration file (kept in row "conf").
 create or replace function site_setting(wanted text) returns jsonb language sql stable as $$
@@ -197,18 +198,22 @@ create or replace function component_days() returns table(component uuid, bad js
 $$;
 
 -- A component in the form of the status interface.
-create or replace function component_doc(c component, page text, zone text) returns jsonb language sql stable as $$
+create or replace function component_doc(c component, page text, zone text) returns jsonb language plpgsql stable as $$
+#variable_conflict use_column
+begin return (
   select jsonb_build_object('id', c.id, 'name', page_text(c.name), 'status', case when c.is_group then
       coalesce((select x.status from component x where x.group_id = c.id order by status_rank(x.status) desc limit 1), 'operational') else c.status end,
     'created_at', page_iso(c.created_at, zone), 'updated_at', page_iso(c.updated_at, zone), 'position', c.position,
     'description', page_text(c.description), 'showcase', true, 'start_date', c.start_date, 'group_id', c.group_id, 'page_id', page,
     'group', c.is_group, 'only_show_if_degraded', false)
     || case when c.is_group then jsonb_build_object('components',
-      coalesce((select jsonb_agg(x.id order by x.position, x.slug) from component x where x.group_id = c.id), '[]')) else '{}' end
-$$;
+      coalesce((select jsonb_agg(x.id order by x.position, x.slug) from component x where x.group_id = c.id), '[]')) else '{}' end);
+end $$;
 
 -- An incident with its updates (newest first, at most 100) in the form of the status interface.
-create or replace function status_incident_doc(s status_incident, page text, zone text) returns jsonb language sql stable as $$
+create or replace function status_incident_doc(s status_incident, page text, zone text) returns jsonb language plpgsql stable as $$
+#variable_conflict use_column
+begin return (
   select jsonb_build_object('id', s.id, 'name', page_text(s.title), 'status', s.status, 'created_at', page_iso(s.created_at, zone),
     'updated_at', page_iso(s.updated_at, zone), 'monitoring_at', page_iso(s.monitoring_at, zone), 'resolved_at', page_iso(s.resolved_at, zone),
     'impact', s.impact, 'shortlink', page_url() || '/status/incidents/' || s.code, 'started_at', page_iso(s.started_at, zone), 'page_id', page,
@@ -219,11 +224,13 @@ create or replace function status_incident_doc(s status_incident, page text, zon
         'deliver_notifications', true, 'custom_tweet', null, 'tweet_id', null) order by u.display_at desc, u.id)
       from (select * from status_update x where x.status_incident_id = s.id order by x.display_at desc limit 100) u), '[]'),
     'components', coalesce((select jsonb_agg(component_doc(c, page, zone) order by c.position, c.slug) from component c
-      where c.slug in (select a ->> 'component' from status_update u, jsonb_array_elements(u.affected) a where u.status_incident_id = s.id)), '[]'))
-$$;
+      where c.slug in (select a ->> 'component' from status_update u, jsonb_array_elements(u.affected) a where u.status_incident_id = s.id)), '[]')));
+end $$;
 
 -- The same for the pages and feeds: both languages, UTC times.
-create or replace function status_incident_view(s status_incident) returns jsonb language sql stable as $$
+create or replace function status_incident_view(s status_incident) returns jsonb language plpgsql stable as $$
+#variable_conflict use_column
+begin return (
   select jsonb_build_object('code', s.code, 'id', s.id, 'title', s.title, 'status', s.status, 'impact', s.impact,
     'open', s.resolved_at is null, 'started_at', iso(s.started_at), 'resolved_at', iso(s.resolved_at), 'created_at', iso(s.created_at),
     'updated_at', iso(s.updated_at), 'duration', case when s.resolved_at is not null then extract(epoch from s.resolved_at - s.started_at)::bigint end,
@@ -232,8 +239,8 @@ create or replace function status_incident_view(s status_incident) returns jsonb
         order by u.display_at desc, u.id)
       from (select * from status_update x where x.status_incident_id = s.id order by x.display_at desc limit 100) u), '[]'),
     'components', coalesce((select jsonb_agg(jsonb_build_object('name', c.name, 'status', c.status) order by c.position, c.slug) from component c
-      where c.slug in (select a ->> 'component' from status_update u, jsonb_array_elements(u.affected) a where u.status_incident_id = s.id)), '[]'))
-$$;
+      where c.slug in (select a ->> 'component' from status_update u, jsonb_array_elements(u.affected) a where u.status_incident_id = s.id)), '[]')));
+end $$;
 
 -- Text as HTML: a feed's template escapes it once more, for XML.
 create or replace function html_text(t text) returns text language sql immutable parallel safe as $$
