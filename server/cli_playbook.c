@@ -118,44 +118,16 @@ static mu_err load_version(mu_tx *tx, void *closure)
     return MU_OK;
 }
 
-/* What was imported and never edited goes out as it came in, byte for byte. */
-static mu_err source_of(mu_cli *cli, const stored *s, mu_audience audience, const char **ret)
-{
-    const char *source = s->source;
-
-    *ret = NULL;
-    if (source == NULL || !mu_same(s->format, "cacao-2.0"))
-        return MU_OK;
-    if (mu_starts(source, "s1:")) {
-        TRY(mu_cli_data(cli));
-        if (!mu_seal_key_load(mu_printf(cli->arena, "%s/key", cli->data_dir)) || (source = mu_unseal(cli->arena, source)) == NULL)
-            return mu_failf(&cli->problem, MU_INVALID, "the kept source cannot be opened with the key of this data directory");
-    }
-    TRY(mu_cacao_export_source(cli->arena, source, strlen(source), audience, &cli->problem));
-    *ret = source;
-    return MU_OK;
-}
-
 static mu_err write_version(mu_cli *cli, const stored *s, const char *format, mu_audience audience)
 {
-    const char *text = NULL;
-    json_t *doc, *file;
+    const mu_version version = { s->document, s->format, s->source, (unsigned)strtoul(s->number, NULL, 10), s->created, s->modified };
+    const char *text;
 
-    TRY(mu_json_parse(cli->arena, s->document, strlen(s->document), &cli->problem, &doc));
-    if (mu_same(format, "cacao")) {
-        TRY(source_of(cli, s, audience, &text));
-        if (text == NULL) {
-            const mu_export_options options = { .version = (unsigned)strtoul(s->number, NULL, 10), .created = s->created, .modified = s->modified, .audience = audience };
-            TRY(mu_cacao_export(cli->arena, doc, &options, &cli->problem, &file));
-            text = mu_cacao_text(cli->arena, file);
-        }
-    } else if (mu_same(format, "json")) {
-        text = mu_cacao_text(cli->arena, doc);
-    } else {
-        text = mu_same(s->format, "muster-yaml") && s->source != NULL ? s->source : mu_playbook_yaml(cli->arena, doc);
+    if (s->source != NULL && mu_starts(s->source, "s1:")) {
+        TRY(mu_cli_data(cli));
+        (void)mu_seal_key_load(mu_printf(cli->arena, "%s/key", cli->data_dir));
     }
-    if (text == NULL)
-        return mu_failf(&cli->problem, MU_INVALID, "this version has no form as %s", format);
+    TRY(mu_version_text(cli->arena, &version, format, audience, &cli->problem, &text));
     fputs(text, stdout);
     return MU_OK;
 }

@@ -66,6 +66,12 @@ mu_err mu_cacao_export(mu_arena *arena, const json_t *doc, const mu_export_optio
 /* The export of a version that was imported and never edited: checks the marking of the kept source and returns it as it is. */
 mu_err mu_cacao_export_source(mu_arena *arena, const char *source, size_t n, mu_audience audience, mu_problem *problem);
 
+/* A version as the database keeps it; `source` may be sealed. */
+typedef struct { const char *document, *source_format, *source; unsigned version; const char *created, *modified; } mu_version;
+/* Its file as yaml, json or cacao: the source itself where it has that format already. MU_FORBIDDEN: the marking does not allow the audience
+ * (asked for every format: the words are the same). */
+mu_err mu_version_text(mu_arena *arena, const mu_version *version, const char *format, mu_audience audience, mu_problem *problem, const char **ret);
+
 /* JSON text for people: two spaces, the order of the tree. */
 char *mu_cacao_text(mu_arena *arena, const json_t *file);
 

@@ -201,8 +201,9 @@ void mu_import_variables(importer *im)
         json_object_foreach(all, name, variable)
             declare(im, name, variable);
     json_object_foreach(im->workflow, id, step)
-        json_object_foreach(json_object_get(step, "step_variables"), name, variable)
-            declare(im, name, variable);
+        if (!im->ours || mu_cacao_extension(step) == NULL)
+            json_object_foreach(json_object_get(step, "step_variables"), name, variable)
+                declare(im, name, variable);
 }
 
 /* ---- conditions -------------------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ begin
   if v.body_sha256 = playbook_store.sha256 and v.state <> 'retired' then
     if v.state = 'draft' then
       update playbook_version x set source_text = playbook_store.source, findings = playbook_store.findings
-      where x.playbook_id = p and x.version = v.version;
+      where x.playbook_id = p and x.version = v.version and x.source_format = playbook_store.format;   -- a text of another format is not what it was made of
     end if;
     return query select p, v.version, false;
     return;
