@@ -185,6 +185,8 @@ compose(job *j, const mu_rows *rows, int i, const json_t *asked)
     if (!unseal(j, mu_cell(rows, i, 10)))
         return "error.call.sealed";
     add_header(j, "Idempotency-Key", mu_cell(rows, i, 8));
+    if (!mu_same(mu_cell(rows, i, 2), "incident"))
+        add_header(j, "Muster-Drill", "true");
     add_lines(j, mu_cell(rows, i, 7) == NULL ? "" : mu_cell(rows, i, 7));
     json_object_foreach((json_t *)(uintptr_t)headers, name, value)
         if (json_is_string(value))

@@ -79,7 +79,34 @@ mu_call_fill(mu_arena *arena, const char *text, const json_t *clear, char place)
     }
 }
 
-/* `n` bytes with every sealed value, plain or as JSON writes it, replaced. */
+/* Every place where `what` stands in `text`. Owner: the arena. */
+static char *
+replaced(mu_arena *arena, const char *text, const char *what)
+{
+    MU_BUF_AUTO(out, TEXT_MOST);
+    size_t n = strlen(what);
+    const char *at = text;
+
+    if (n < BLOT_LEAST || strstr(text, what) == NULL)
+        return mu_strdup(arena, text);
+    for (const char *hit; (hit = strstr(at, what)) != NULL; at = hit + n) {
+        mu_buf_add(&out, at, (size_t)(hit - at));
+        mu_buf_adds(&out, BLOT);
+    }
+    mu_buf_adds(&out, at);
+    return mu_strdup(arena, out.at);
+}
+
+static char *
+written(mu_arena *arena, const char *value, char place)
+{
+    MU_BUF_AUTO(out, TEXT_MOST);
+
+    add_for(&out, value, place);
+    return mu_strdup(arena, out.at == NULL ? "" : out.at);
+}
+
+/* `n` bytes with every sealed value replaced: plain, as JSON writes it, as JSON within JSON does, and as a form does. */
 static char *
 blotted(mu_arena *arena, const char *text, size_t n, const json_t *clear)
 {
@@ -87,21 +114,13 @@ blotted(mu_arena *arena, const char *text, size_t n, const json_t *clear)
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)clear, name, value)
-        for (int form = 0; form < 2; form++) {
-            MU_BUF_AUTO(out, TEXT_MOST);
-            MU_BUF_AUTO(written, TEXT_MOST);
-            add_for(&written, json_string_value(value), form == 0 ? ' ' : 'j');
-            if (written.n < BLOT_LEAST || strstr(now, written.at) == NULL)
-                continue;
-            const char *at = now;
-            for (const char *hit; (hit = strstr(at, written.at)) != NULL; at = hit + written.n) {
-                mu_buf_add(&out, at, (size_t)(hit - at));
-                mu_buf_adds(&out, BLOT);
-            }
-            mu_buf_adds(&out, at);
-            now = mu_strdup(arena, out.at);
-        }
+    json_object_foreach((json_t *)(uintptr_t)clear, name, value) {
+        char *json = written(arena, json_string_value(value), 'j');
+        now = replaced(arena, now, json_string_value(value));
+        now = replaced(arena, now, json);
+        now = replaced(arena, now, written(arena, json, 'j'));
+        now = replaced(arena, now, written(arena, json_string_value(value), 'f'));
+    }
     return now;
 }
 

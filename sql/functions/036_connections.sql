@@ -35,7 +35,8 @@ begin
   return next;
 end $$;
 
-create or replace function connection_doc(wanted text, form jsonb default '{}') returns jsonb language plpgsql stable as $$
+-- Not stable: after a write it must see what the same statement wrote.
+create or replace function connection_doc(wanted text, form jsonb default '{}') returns jsonb language plpgsql as $$
 declare c connection := connection_find(wanted);
 begin
   return connection_row(c) || jsonb_build_object('version', c.version, 'etag', c.version::text, 'created_at', iso(c.created_at), 'edit', connection_edit(form, c),
@@ -54,7 +55,7 @@ begin
     perform refuse('MU422', 'error.connection.method', '/methods');
   end if;
   for line in select x from regexp_split_to_table(coalesce(doc ->> 'headers', ''), E'\r?\n') x where btrim(x) <> '' loop
-    if line !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]{1,64}:[ \t]*[\u0020-\u007e]{0,1000}$' or lower(split_part(line, ':', 1)) in ('host', 'content-length', 'transfer-encoding', 'connection', 'expect', 'idempotency-key') then
+    if length(line) > 1100 or line !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]{1,64}:[ \t]*[\u0020-\u007e]*$' or lower(split_part(line, ':', 1)) in ('host', 'content-length', 'transfer-encoding', 'connection', 'expect', 'idempotency-key') then
       perform refuse('MU422', 'error.connection.header', '/headers', jsonb_build_object('line', left(split_part(line, ':', 1), 40)));
     end if;
     if split_part(line, ':', 1) ~* '(auth|token|secret|password|key|cookie)' and line !~ '\{\{' then
@@ -114,24 +115,25 @@ create or replace function secrets_page(form jsonb) returns jsonb language sql s
     'edit', jsonb_build_object('name', coalesce(form -> 'name', '""'), 'note', coalesce(form -> 'note', '""')))
 $$;
 
-create or replace function secret_create(doc jsonb, sealed text) returns text language plpgsql as $$
+create or replace function secret_create(doc jsonb, sealed text) returns jsonb language plpgsql as $$
+declare s secret;
 begin
   if doc ->> 'name' !~ '^[a-z][a-z0-9_]{0,63}$' then perform refuse('MU422', 'error.secret.name', '/name'); end if;
-  if exists (select 1 from secret s where s.name = doc ->> 'name') then perform refuse('MU409', 'error.slug_taken', '/name', jsonb_build_object('slug', doc ->> 'name')); end if;
-  insert into secret(name, sealed, note, created_at, changed_at, changed_by) values (doc ->> 'name', secret_create.sealed, nullif(doc ->> 'note', ''), app_now(), app_now(), me());
-  perform audit('secret.created', doc ->> 'name');
-  return doc ->> 'name';
+  if exists (select 1 from secret x where x.name = doc ->> 'name') then perform refuse('MU409', 'error.slug_taken', '/name', jsonb_build_object('slug', doc ->> 'name')); end if;
+  insert into secret(name, sealed, note, created_at, changed_at, changed_by) values (doc ->> 'name', secret_create.sealed, nullif(doc ->> 'note', ''), app_now(), app_now(), me()) returning * into s;
+  perform audit('secret.created', s.name);
+  return secret_row(s);
 end $$;
 
-create or replace function secret_put(wanted text, sealed text, etag text) returns text language plpgsql as $$
+create or replace function secret_put(wanted text, sealed text, etag text) returns jsonb language plpgsql as $$
 declare s secret;
 begin
   select * into s from secret x where x.name = wanted for update;
   if not found then perform refuse('MU404', 'error.secret.unknown', '', jsonb_build_object('name', wanted)); end if;
   perform etag_check(etag, s.version);
-  update secret x set sealed = secret_put.sealed, changed_at = app_now(), changed_by = me(), version = x.version + 1 where x.name = wanted;
+  update secret x set sealed = secret_put.sealed, changed_at = app_now(), changed_by = me(), version = x.version + 1 where x.name = wanted returning * into s;
   perform audit('secret.changed', wanted);
-  return wanted;
+  return secret_row(s);
 end $$;
 
 create or replace function secret_remove(wanted text) returns void language plpgsql as $$

@@ -180,6 +180,15 @@ create or replace function step_can(s run_step, r run, live boolean, command boo
     'judge', nullif(s.kind = 'inject' and s.detail #> '{inject,delivered_at}' is not null and run_may_control(r), false)))
 $$;
 
+-- Why a step failed: what the sender or the start of a called playbook said, where the engine only knows that it failed.
+create or replace function step_cause(s run_step) returns text language sql stable as $$
+  select case when s.detail->>'error' is null then null else coalesce(
+    case when s.kind = 'http' and s.detail->>'error' like 'error.run.effect%' then (select h.last_error from http_call h where h.run_id = s.run_id and h.path = s.path and h.occ = s.occ order by h.id desc limit 1) end,
+    case when s.kind = 'call' and s.detail->>'error' = 'error.run.child_start' then (select e.body #>> '{data,error}' from run_event e
+      where e.run_id = s.run_id and e.kind = 'effect_failed' and e.path = s.path and e.occ = s.occ order by e.seq desc limit 1) end,
+    s.detail->>'error') end
+$$;
+
 -- One step as screens show it: the engine's document with flags for the template, the people of its role, and what I may do.
 -- `typed` = what a form that failed had in it, so that nothing typed is lost.
 drop function if exists step_view(run_step, run, jsonb, int);
@@ -198,7 +207,7 @@ create or replace function step_view(s run_step, r run, roles jsonb, typed jsonb
     'critical', nullif((d.d->>'critical')::bool, false),
     'due_at', iso(s.due_at), 'running', d.running, 'overdue', d.running and s.due_at < app_now(),
     'soon', d.running and s.due_at between app_now() and app_now() + interval '5 minutes',
-    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', case when jsonb_typeof(d.d->'by') = 'object' then people_named(jsonb_build_array(d.d->'by'))->0 end, 'result', s.result, 'error', delivery_said(d.d->>'error'),
+    'started_at', iso(s.started_at), 'ended_at', iso(s.ended_at), 'cause', d.d->'cause', 'by', case when jsonb_typeof(d.d->'by') = 'object' then people_named(jsonb_build_array(d.d->'by'))->0 end, 'result', s.result, 'error', delivery_said(step_cause(s)), 'error_key', case when delivery_why(step_cause(s)) is null and step_cause(s) ~ '^error[.]' then step_cause(s) end,
     'choice', case when s.kind = 'decide' and jsonb_typeof(s.result) = 'object' then coalesce(
         (select jsonb_build_object('zh', coalesce(o.value->'zh', o.value->'value'), 'en', coalesce(o.value->'en', o.value->'value')) from jsonb_array_elements(json_list(d.d->'options')) o
           where exists (select 1 from jsonb_each_text(s.result) x where x.value = o.value->>'value') limit 1),

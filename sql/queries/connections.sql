@@ -17,10 +17,10 @@ select connection_doc(x.slug) as body, '/connections/' || x.slug as location fro
 select secrets_page(coalesce($1::jsonb, '{}')) as body;
 
 -- name: secret_create(body jsonb, sealed text) -> one
-select secret_row(s) as body, 201 as status, '/secrets' as location from (select secret_create($1::jsonb, $2::text) as name) x join secret s on s.name = x.name;
+select x.row::text as body, 201 as status, '/secrets' as location from (select secret_create($1::jsonb, $2::text) as row) x;
 
 -- name: secret_put(secret text, sealed text, etag text) -> one
-select secret_row(s) as body, s.version::text as etag, '/secrets' as location from (select secret_put($1::text, $2::text, $3::text) as name) x join secret s on s.name = x.name;
+select x.row::text as body, x.row ->> 'etag' as etag, '/secrets' as location from (select secret_put($1::text, $2::text, $3::text) as row) x;
 
 -- name: secret_remove(secret text) -> one
 select '{}'::jsonb as body, '/secrets' as location from (select secret_remove($1::text)) x;
