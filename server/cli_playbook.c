@@ -50,19 +50,18 @@ static mu_err store_draft(mu_tx *tx, void *closure)
 }
 
 /* One file is one transaction: a bad file does not keep the good ones out. */
-static bool import_file(mu_cli *cli, mu_db *db, const char *file, bool strict)
+static bool import_file(mu_cli *cli, mu_db *db, const char *file, const mu_import_options *options)
 {
     mu_import in;
     char *text;
     size_t n;
-    const mu_import_options options = { .strict = strict, .now = mu_time_format(cli->arena, mu_wall_now()) };
     mu_err err = mu_cli_read(cli, file, &text, &n);
 
     if (err != MU_OK) {
         mu_cli_report(cli, err);
         return false;
     }
-    (void)mu_playbook_import(cli->arena, text, n, &options, &in);
+    (void)mu_playbook_import(cli->arena, text, n, options, &in);
     print_findings(file, in.findings);
     const char *slug = mu_json_str(in.document, "id");
     if (in.document == NULL || slug == NULL || !mu_is_slug(slug)) {
@@ -81,7 +80,8 @@ static bool import_file(mu_cli *cli, mu_db *db, const char *file, bool strict)
 
 int mu_cmd_playbook_import(mu_cli *cli)
 {
-    const bool strict = mu_cli_flag(cli, "--strict");
+    const mu_import_options options = { .strict = mu_cli_flag(cli, "--strict"), .completion_on_failure = mu_cli_flag(cli, "--completion-on-failure"),
+                                        .now = mu_time_format(cli->arena, mu_wall_now()) };
     bool good = true;
     mu_err err;
 
@@ -95,7 +95,7 @@ int mu_cmd_playbook_import(mu_cli *cli)
         return mu_cli_report(cli, err);
     mu_db *db = mu_db_new(cli->direct_url, "muster");
     for (int i = 0; i < cli->argc; i++)
-        good = import_file(cli, db, cli->argv[i], strict) && good;
+        good = import_file(cli, db, cli->argv[i], &options) && good;
     mu_db_close(db);
     return good ? MU_CLI_OK : MU_CLI_FAILED;
 }

@@ -8,7 +8,7 @@
 
 #define MU_CACAO_MEDIA_TYPE "application/cacao+json"
 #define MU_CACAO_BYTES      (1024u * 1024u)
-#define MU_CACAO_STEPS      2000
+#define MU_CACAO_STEPS      10000
 /* Our extension definition. Constant for ever: every file we have ever written names it. */
 #define MU_CACAO_EXTENSION  "extension-definition--5f3c7e52-6a0d-4c1b-9d84-2b7e90a1c6f4"
 

@@ -502,7 +502,7 @@ mu_cacao_verdict mu_cacao_check(mu_arena *arena, const char *text, size_t n, jso
         return MU_CACAO_REJECT;
     }
     if (json_object_size(c.workflow) > MU_CACAO_STEPS) {
-        mu_cacao_find(&r, "C004", ERROR, "steps", "", "/workflow", "most", "2000", NULL);
+        mu_cacao_find(&r, "C004", ERROR, "steps", "", "/workflow", "most", "10000", NULL);
         return MU_CACAO_REJECT;
     }
     check_workflow(&c);

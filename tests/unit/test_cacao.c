@@ -2,6 +2,7 @@
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "cacao.h"
 #include "json.h"
@@ -492,6 +493,62 @@ static void secrets_are_cut_out(void **state)
     assert_true(says(in.findings, "finding.I11"));
 }
 
+static double seconds(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+/* Long chains, deep nests, diamonds where every step has two ways in and two ways out, one handler for all: bounded time, no lost step. */
+static void large_graphs_are_bounded(void **state)
+{
+    static const char *const shapes[] = { "chain", "nest", "diamond", "handler" };
+    for (size_t shape = 0; shape < MU_COUNT(shapes); shape++) {
+        mu_arena *arena = mu_arena_new((size_t)1024 * 1024 * 1024);
+        MU_BUF_AUTO(out, MU_CACAO_BYTES);
+        const int n = shape == 0 ? 5000 : 2500;
+        const double start = seconds();
+        mu_import in;
+        mu_buf_adds(&out, "{\"type\":\"playbook\",\"spec_version\":\"cacao-2.0\",\"name\":\"Large\",\"workflow_start\":\"s0\",\"workflow\":{");
+        for (int i = 0; i < n; i++) {
+            if (shape == 0)
+                mu_buf_addf(&out, "\"s%d\":{\"type\":\"action\",\"on_completion\":\"s%d\"},", i, i + 1);
+            else if (shape == 1)
+                mu_buf_addf(&out, "\"s%d\":{\"type\":\"if-condition\",\"condition\":\"x\",\"on_true\":\"s%d\"},", i, i + 1);
+            else if (shape == 2)
+                mu_buf_addf(&out, "\"s%d\":{\"type\":\"if-condition\",\"condition\":\"x\",\"on_true\":\"s%d\",\"on_false\":\"s%d\"},", i, i + 1, i + 2 > n ? n : i + 2);
+            else
+                mu_buf_addf(&out, "\"s%d\":{\"type\":\"action\",\"on_success\":\"s%d\",\"on_failure\":\"h\"},", i, i + 1);
+        }
+        mu_buf_addf(&out, "\"h\":{\"type\":\"action\",\"on_completion\":\"e\"},\"e\":{\"type\":\"end\"},\"s%d\":{\"type\":\"action\",\"name\":\"last one\",\"on_completion\":\"e\"}}}", n);
+        assert_false(out.over);
+        (void)mu_playbook_import(arena, out.at, out.n, NULL, &in);
+        if (in.document == NULL || seconds() - start > 20) {
+            print_message("%s: %.1f s\n", shapes[shape], seconds() - start);
+            show(in.findings);
+        }
+        assert_non_null(in.document);
+        assert_non_null(strstr(mu_json_text(arena, in.document), "\"last_one\""));
+        assert_true(seconds() - start < 20);
+        mu_arena_free(arena);
+    }
+    (void)state;
+}
+
+/* on_completion after a failure: the standard leaves it open, the import asks. */
+static void completion_may_follow_failure(void **state)
+{
+    const char *text = mu_printf(*state, "%s\"workflow_start\":\"start--1\",\"workflow\":{\"start--1\":{\"type\":\"start\",\"on_completion\":\"action--1\"}," ACTION("1", "one", "\"on_completion\":\"end--1\"")
+        ",\"end--1\":{\"type\":\"end\"}}}", FILE_HEAD);
+    mu_import in;
+    for (int follows = 0; follows <= 1; follows++) {
+        assert_int_equal(mu_playbook_import(*state, text, strlen(text), &(mu_import_options){ .completion_on_failure = follows == 1 }, &in), MU_OK);
+        const char *on_error = mu_json_str(json_array_get(json_object_get(in.document, "steps"), 0), "on_error");
+        assert_true(follows == 1 ? on_error != NULL && strcmp(on_error, "continue") == 0 : on_error == NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +561,8 @@ int main(void)
         ARENA_TEST(other_formats_pass_through),
         ARENA_TEST(markings_limit_the_readers),
         ARENA_TEST(secrets_are_cut_out),
+        ARENA_TEST(large_graphs_are_bounded),
+        ARENA_TEST(completion_may_follow_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
