@@ -5,8 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import { bearer, database, muster, person } from '../lib/muster.js';
-import { request } from '../lib/browser.js';
+import { database } from '../lib/muster.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const sample = name => path.join(root, 'tests/cacao', name);
@@ -79,25 +78,4 @@ test('what is not there, and what cannot be read, is said', () => {
   const bad = run('playbook', 'import', path.join(env.HOME, 'bad.json'));
   assert.equal(bad.status, 1);
   assert.match(bad.stdout, /error C001: /);
-});
-
-test('the same over HTTP, with the media type and a name for the file', async () => {
-  const server = await muster({ asan: true, work: false, db, data: env.HOME });
-  try {
-    const viewer = await bearer(server, await person(db, 'vera.viewer', ['viewer']));
-    const get = query => viewer('GET', `/playbooks/every-step-type/versions/1/export${query}`);
-    const cacao = await get('?format=cacao');
-    assert.equal(cacao.status, 200, cacao.text);
-    assert.match(cacao.headers.get('content-type'), /^application\/cacao\+json/);
-    assert.match(cacao.headers.get('content-disposition'), /every-step-type-1\.cacao\.json/);
-    assert.equal(cacao.text, readFileSync(sample('every-step-type.json'), 'utf8'));
-    assert.match((await get('')).text, /^format: muster\/1\n/);
-    assert.equal((await get('?format=json')).json.format, 'muster/1');
-    assert.equal((await get('?format=cacao&audience=community')).status, 200);
-    assert.equal((await get('?format=cacao&audience=public')).status, 403);
-    assert.equal((await get('?format=yaml&audience=public')).status, 403);
-    assert.equal((await get('?format=pdf')).status, 422);
-    assert.equal((await viewer('GET', '/playbooks/nobody/versions/1/export')).status, 404);
-    assert.equal((await request(server, 'GET', '/playbooks/every-step-type/versions/1/export')).status === 200, false);
-  } finally { await server.close(); }
 });
