@@ -88,9 +88,38 @@ test_seeds(void **state)
     }
 }
 
+/* -- called playbooks ------------------------------------------------------------------------------------------------------ */
+
+static const mu_playbook *
+find(void *closure, const char *slug, int64_t version)
+{
+    (void)version;
+    return mu_same(slug, "child") ? closure : NULL;
+}
+
+static void
+test_child(void **state)
+{
+    mu_findings findings;
+    mu_playbook *parent = playbook_of(*state, around(*state, "steps:\n  - {call: sub, playbook: child, with: {what: word}, save: {n: found}}\n  - {task: after, role: a, text: {zh: '{{n}}', en: 'found {{n}}'}}\n"), &findings);
+    mu_playbook *child = playbook_of(*state, "format: muster/1\nid: child\ntitle: {zh: 子, en: Child}\nroles: {a: {zh: 甲, en: A}}\nparams: {what: {type: string}}\n"
+        "vars: {found: {type: int, default: 0}}\nsteps:\n  - {task: look, role: a, form: [{id: found, zh: 数, en: Number, type: int, var: found}]}\n", &findings);
+    mu_rehearsal how = { .find = find, .closure = child };
+    json_t *told;
+
+    assert_non_null(parent);
+    assert_non_null(child);
+    assert_int_equal(mu_rehearse(*state, parent, &how, &told), MU_OK);
+    assert_string_equal(mu_json_str(told, "status"), "succeeded");
+    assert_true(has(json_object_get(told, "walk"), "path", "look"));
+    how.find = NULL;
+    assert_int_equal(mu_rehearse(*state, parent, &how, &told), MU_OK);
+    assert_true(has(json_object_get(told, "problems"), "kind", "no_playbook"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { ARENA_TEST(test_first_way), ARENA_TEST(test_choices), ARENA_TEST(test_seeds) };
+    const struct CMUnitTest tests[] = { ARENA_TEST(test_first_way), ARENA_TEST(test_choices), ARENA_TEST(test_seeds), ARENA_TEST(test_child) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
