@@ -19,3 +19,9 @@ select occ, given as values from step_open($1::uuid, $2::text, $3::int, $4::json
 
 -- name: step_data(run text, act text, body jsonb) -> one
 select step_data($1::uuid, $2::text, $3::jsonb)::text as data;
+
+-- name: run_sheet(run text, form jsonb) -> one
+select run_sheet($1::uuid, $2::jsonb)::text as body;
+
+-- name: sheet_rows(run text) -> one
+select sheet_rows($1::uuid)::text as rows, '/runs/' || $1::text as location from run_duty($1::uuid);
