@@ -6,10 +6,10 @@ import path from 'node:path';
 import * as b from './lib.js';
 import { turns } from './rows-read.js';
 
-export const HOOKS = { MUSTER_HOOKS_HTTP: 'on', MUSTER_HOOKS_ALLOW: '127.0.0.0/8' };
+const HOOKS = { MUSTER_HOOKS_HTTP: 'on', MUSTER_HOOKS_ALLOW: '127.0.0.0/8' };
 
 // A database of its own with nobody to tell but whom the row adds.
-export async function quiet(name) {
+async function quiet(name) {
   b.base();
   b.clone(name, 'bench_base');
   const db = await b.connect(name);
@@ -20,10 +20,10 @@ export async function quiet(name) {
   return db;
 }
 
-export const empty = db => b.until('an empty outbox', async () => (await db.one(`select not exists (select from outbox_queue) and not exists (select from outbox_batch) as e`)).e, 300, 10);
+const empty = db => b.until('an empty outbox', async () => (await db.one(`select not exists (select from outbox_queue) and not exists (select from outbox_batch) as e`)).e, 300, 10);
 
 // Messages and rows as message_send() makes them, a hundred endpoints each; told in one transaction with the hint a request would give.
-export async function fill(db, channel, count) {
+async function fill(db, channel, count) {
   await db.query('begin');
   await db.query(`with i as (select * from incident where kind = 'incident' order by ref limit 1),
     e as (select *, row_number() over (order by id) - 1 as k, count(*) over () as all from endpoint where kind = $1 and disabled_at is null),
@@ -42,7 +42,7 @@ export async function fill(db, channel, count) {
 }
 
 // Signed web hooks: the secret of one that was made the ordinary way, at a hundred addresses.
-export async function hooksTo(db, server, url, count) {
+async function hooksTo(db, server, url, count) {
   const made = await b.call(server, 'POST', '/api/v1/endpoints', { slug: 'bench', kind: 'webhook', name: 'Duty chat', address: url + '/0', audience: 'internal' });
   if (!/whsec_/.test(made.text)) throw new Error('no secret');
   await db.query(`insert into endpoint(kind, slug, name, address, audience, drill_safe, secret_sealed)
@@ -57,7 +57,7 @@ async function mailboxes(db, count) {
 // One of our events as bytes, for a reference that posts as much.
 const BODY_BYTES = 1100;
 
-export async function drain(db, channel, count) {
+async function drain(db, channel, count) {
   await db.query('checkpoint');
   const begin = await fill(db, channel, count);
   await empty(db);

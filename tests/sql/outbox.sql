@@ -2,7 +2,7 @@
 -- Not one transaction: the second sender is another session. The database is thrown away afterwards.
 set client_min_messages = warning;
 create extension if not exists dblink;
-select plan(31);
+select plan(32);
 -- a sender that waited for another would wait for ever here
 set statement_timeout = '20s';
 select is(dblink_connect('two', format('host=%s dbname=%s user=postgres', split_part(current_setting('unix_socket_directories'), ',', 1), current_database())), 'OK', 'a second session');
@@ -83,5 +83,10 @@ select lives_ok(format('select delivery_replay(%s)', (select min(id) from outbox
 commit;
 select is((select count(*) from outbox where state = 'dead'), 5::bigint, 'one less is dead');
 select throws_ok(format('select delivery_replay(%s)', (select min(id) from outbox where state = 'done')), 'MU409', null, 'what was sent is not');
+-- the record of a delivery is written in place only while this holds
+select is((select string_agg(distinct d.objid::regclass || ' ' || a.attname, ', ') from pg_depend d join pg_index x on x.indexrelid = d.objid
+    join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+  where d.classid = 'pg_class'::regclass and d.refobjid = 'outbox'::regclass and x.indrelid = d.refobjid
+    and a.attname in ('state', 'attempt', 'not_before', 'started_at', 'done_at', 'code', 'answer', 'ms', 'last_error')), null, 'no index names what changes when all goes well');
 select is(dblink_disconnect('two'), 'OK', 'the end');
 select * from finish();
