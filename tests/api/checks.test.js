@@ -119,7 +119,7 @@ test('against the house: its people, groups, channels, profiles and playbooks', 
   assert.equal(around.roles.a, 1);
   assert.ok(Object.keys(around.profiles).includes('nfra-it-incident'));
   assert.ok(around.profiles['nfra-it-incident'].includes('initial'));
-  assert.equal(around.kinds.confirm, 'checklist');
+  assert.equal(around.kinds.locate, 'checklist');
   assert.equal(around.drilled.at, null, 'published and never drilled');
 });
 

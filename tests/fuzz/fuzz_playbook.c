@@ -52,6 +52,23 @@ static void playbook_run(mu_arena *arena, const mu_playbook *playbook)
     }
 }
 
+/* The rules that look around: whatever is known, there are findings and an end. */
+static void playbook_around(mu_arena *arena, const char *text, size_t n)
+{
+    static const char known[] = "{\"publishing\":true,\"now\":\"2026-11-25T00:00:00Z\",\"closed\":true,\"groups\":{\"g\":1},\"users\":[],\"contacts\":[],\"channels\":[],"
+        "\"components\":[\"app\"],\"connections\":{\"desk\":[\"GET\"]},\"secrets\":[],\"profiles\":{\"nfra\":[\"initial\"]},\"roles\":{\"commander\":1},"
+        "\"playbooks\":{\"dc-failover\":{\"latest\":1,\"versions\":{\"1\":{\"params\":{\"system\":{\"type\":\"int\"}},\"vars\":{\"m\":{\"type\":\"bool\",\"from\":\"form\"}},"
+        "\"calls\":[\"dc-failover\",\"everything\"],\"outside\":true}}}},\"kinds\":{\"confirm\":\"task\"},\"drilled\":{\"at\":\"2020-01-01T00:00:00Z\",\"roles\":[]},"
+        "\"policy\":{\"four_eyes\":true}}";
+    mu_findings findings;
+    mu_playbook *playbook = NULL;
+
+    mu_findings_start(&findings, arena);
+    findings.around = mu_json_own(arena, json_loads(known, 0, NULL));
+    HOLDS((mu_playbook_read(arena, text, n, &findings, NULL, &playbook) == MU_OK) == (findings.errors == 0));
+    HOLDS(json_is_array(mu_findings_json(&findings)));
+}
+
 FUZZ_TARGET(playbook)
 {
     mu_arena *arena = mu_arena_new((size_t)256 * 1024 * 1024);
@@ -65,6 +82,8 @@ FUZZ_TARGET(playbook)
         mu_err err = mu_playbook_read(arena, text, n, &findings, &doc, &playbook);
         HOLDS((err == MU_OK) == (findings.errors == 0));
         HOLDS(json_is_array(mu_findings_json(&findings)));
+        HOLDS(doc == NULL || json_is_object(mu_playbook_summary(arena, doc)));
+        playbook_around(arena, text, n);
         if (playbook != NULL)
             playbook_run(arena, playbook);
     }
