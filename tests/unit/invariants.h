@@ -104,8 +104,10 @@ static inline void check_vars(const run *r)
  * in again, and no request carries it as it is. */
 static inline void check_placeholders(const run *r, const json_t *effect)
 {
-    const char *text = mu_json_text(r->arena, json_object_get(effect, "data"));
-    bool request = mu_same(mu_json_str(effect, "kind"), "http"), secrets = json_array_size(mu_json_at(effect, "data.secrets")) > 0;
+    const json_t *data = json_object_get(effect, "data");
+    bool request = mu_same(mu_json_str(effect, "kind"), "http"), secrets = json_array_size(json_object_get(data, "secrets")) > 0;
+    const char *text = !request ? mu_json_text(r->arena, data) : mu_printf(r->arena, "%s %s %s", mu_json_str(data, "url"),
+        mu_json_text(r->arena, json_object_get(data, "headers")), mu_json_str(data, "body") == NULL ? "" : mu_json_str(data, "body"));
 
     for (const char *at = strstr(text, "{{"); at != NULL; at = strstr(at + 2, "{{")) {
         bool typed = at - text >= 2 && mu_starts(at - 2, "y {{token}}");

@@ -146,6 +146,20 @@ static void test_empty_role(void **state)
     replays(&r);
 }
 
+/* A role that is emptied leaves its open steps to nobody, and somebody hears of it. */
+static void test_emptied_role(void **state)
+{
+    BEGIN("steps:\n  - {parallel: p, branches: {x: [{task: t, role: c}], y: [{task: u, role: a}]}}\n");
+    OK("role_filled", NULL, "k", NULL, "{\"role\":\"a\",\"people\":[]}");
+    assert_false(logged(&r, "role_empty"));       /* its deputy is there */
+    OK("role_filled", NULL, "k", NULL, "{\"role\":\"c\",\"people\":[]}");
+    assert_true(logged(&r, "role_empty"));
+    assert_string_equal(json_string_value(mu_json_at(effect_of(&r, "alarm"), "data.reason")), "role_empty");
+    OK("role_filled", NULL, "k", NULL, "{\"role\":\"b\",\"people\":[]}");
+    assert_int_equal(count_of(&r, "role_empty"), 2);
+    replays(&r);
+}
+
 static void test_bad_start(void **state)
 {
     mu_findings findings;
@@ -192,7 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(test_task), ARENA_TEST(test_checklist), ARENA_TEST(test_decide), ARENA_TEST(test_grades), ARENA_TEST(test_approve),
-        ARENA_TEST(test_approve_requester), ARENA_TEST(test_reject), ARENA_TEST(test_empty_role), ARENA_TEST(test_bad_start),
+        ARENA_TEST(test_approve_requester), ARENA_TEST(test_reject), ARENA_TEST(test_empty_role), ARENA_TEST(test_emptied_role), ARENA_TEST(test_bad_start),
         ARENA_TEST(test_malformed_events), ARENA_TEST(test_texts),
     };
 
