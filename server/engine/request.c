@@ -270,6 +270,8 @@ not_good(mu_motion *m, mu_inst *inst, const char *error)
     int64_t tries = mu_json_int(inst->rec, "tries", 1), jitter = mu_json_int(m->data, "jitter", 0);
     mu_instant due;
 
+    if (mu_json_bool(inst->rec, "asks", false))   /* its deadline was faster: the commander has been asked already */
+        return;
     jitter = jitter < 0 ? 0 : jitter > JITTER_MOST ? JITTER_MOST : jitter;
     if (http->once || tries > http->retries || __builtin_add_overflow(m->now, pause_before(http, tries - 1, jitter), &due)) {
         mu_fail_step(m, inst, error);

@@ -186,10 +186,26 @@ static void test_cancelled(void **state)
     replays(&r);
 }
 
+/* An answer after the deadline: a bad one changes nothing, a good one saves the commander the question. */
+static void test_after_deadline(void **state)
+{
+    BEGIN("steps:\n  - {http: h, " GET ", retry: {max: 3}, deadline: {after: 5m, then: fail}, " DRILL_OK "}\n");
+    OK("timer_fired", "h", "timer", NULL, "{\"timer\":\"deadline\",\"n\":0}");
+    IS("h", "failed");
+    OK("effect_failed", "h", "effect", NULL, "{\"key\":\"R1/h/1/http\"}");
+    IS("h", "failed");
+    assert_int_equal(json_object_size(r.armed), 0);
+    OK("retry", "h", "k", WHY, NULL);
+    OK("timer_fired", "h", "timer", NULL, "{\"timer\":\"deadline\",\"n\":0}");
+    OK("effect_done", "h", "effect", NULL, "{\"key\":\"R1/h/1/http\",\"result\":{\"status\":200}}");
+    RUN("succeeded");
+    replays(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { ARENA_TEST(test_saved), ARENA_TEST(test_retry), ARENA_TEST(test_judged), ARENA_TEST(test_once), ARENA_TEST(test_encoding),
-        ARENA_TEST(test_misplaced), ARENA_TEST(test_text_bodies), ARENA_TEST(test_drill), ARENA_TEST(test_cancelled) };
+        ARENA_TEST(test_misplaced), ARENA_TEST(test_text_bodies), ARENA_TEST(test_drill), ARENA_TEST(test_cancelled), ARENA_TEST(test_after_deadline) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
