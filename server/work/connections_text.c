@@ -14,19 +14,30 @@
 #define BLOT          "[sealed]"
 #define BLOT_LEAST    4               /* a shorter value would blot out half of any text */
 
+/* The path as a careless server reads it: dots and slashes decoded, a slash at the end. */
+static char *
+careless(mu_arena *arena, const char *rest, size_t n)
+{
+    static const struct { const char *code, *plain; } codes[] = { { "%2e", "." }, { "%2f", "/" }, { "%5c", "/" }, { "\\", "/" } };
+    MU_BUF_AUTO(out, TEXT_MOST);
+
+    for (size_t at = 0; at < n;) {
+        size_t i = 0;
+        while (i < MU_COUNT(codes) && strncasecmp(rest + at, codes[i].code, strlen(codes[i].code)) != 0)
+            i++;
+        mu_buf_add(&out, i < MU_COUNT(codes) ? codes[i].plain : rest + at, 1);
+        at += i < MU_COUNT(codes) ? strlen(codes[i].code) : 1;
+    }
+    mu_buf_addc(&out, '/');
+    return mu_strdup(arena, out.at);
+}
+
 char *
 mu_call_url(mu_arena *arena, const char *base, const char *rest)
 {
-    size_t path = strcspn(rest, "?#");
-    char *low = mu_strndup(arena, rest, path);
-
     if (rest[0] != '\0' && rest[0] != '/' && rest[0] != '?')
         return NULL;
-    if (strchr(rest, '#') != NULL)
-        return NULL;
-    for (char *c = low; *c != '\0'; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c == '\\' ? '/' : *c;
-    if (strstr(low, "/..") != NULL || strstr(low, "%2e") != NULL || strstr(low, "%2f") != NULL || strstr(low, "%5c") != NULL)
+    if (strchr(rest, '#') != NULL || strstr(careless(arena, rest, strcspn(rest, "?")), "/../") != NULL)
         return NULL;
     return mu_printf(arena, "%s%s", base, rest);
 }

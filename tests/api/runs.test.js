@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { bearer, muster, person, until } from '../lib/muster.js';
 import { Browser } from '../lib/browser.js';
 import { hookServer, mailServer } from '../lib/receivers.js';
-import { lapse } from '../lib/story.js';
 
 const SECRET = 'sk-Zebra"Quill-77';
 let server, mail, system, answers, commander, second, viewer, responder, admin;

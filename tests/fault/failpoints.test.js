@@ -12,7 +12,7 @@ const source = path.resolve(import.meta.dirname, '../../server');
 const points = [...new Set(execFileSync('grep', ['-rhoE', String.raw`^\s*MU_FP\([a-z_]+\);`, source], { encoding: 'utf8' }).trim().split('\n').map(line => /\((\w+)\)/.exec(line)[1]))].sort();
 const skip = process.env.MUSTER_ASAN ? false : 'no build with failure points (MUSTER_ASAN)';
 
-// A small playbook with everything that can be cut in two: tasks, notices, waits.
+// A small playbook with everything that can be cut in two: tasks, notices, waits, a call to a system and a called playbook.
 const playbook = `format: muster/1
 id: short-story
 title: {zh: 短预案, en: Short story}
@@ -25,6 +25,22 @@ steps:
     to: [role.commander]
     via: [email, webhook.duty]
     text: {zh: 请知悉, en: Please note}
+  - http: ask
+    title: {zh: 询问, en: Ask}
+    request: {method: POST, url: '{{conn.core}}/orders', body: x, timeout: 10s}
+    effect: idempotent
+    expect: {status: 200}
+    retry: {max: 3, backoff: 1s}
+    drill: {simulate: {status: 200}}
+  - {call: part, playbook: short-part, title: {zh: 调用, en: Part}}
+  - http: ask_more
+    title: {zh: 询问, en: Ask}
+    request: {method: POST, url: '{{conn.core}}/orders', body: x, timeout: 10s}
+    effect: idempotent
+    expect: {status: 200}
+    retry: {max: 3, backoff: 1s}
+    drill: {simulate: {status: 200}}
+  - {call: part_more, playbook: short-part, title: {zh: 调用, en: Part}}
   - {wait: watch, title: {zh: 观察, en: Watch}, for: 1m}
   - {task: middle, title: {zh: 中间, en: Middle}, role: commander}
   - {wait: again, title: {zh: 再观察, en: Watch again}, for: 1m}
@@ -32,29 +48,58 @@ steps:
   - {end: closed, outcome: completed, title: {zh: 结束, en: Closed}}
 `;
 
-let mail, hook, template, people, expected, keys;
+const part = `format: muster/1
+id: short-part
+title: {zh: 子预案, en: Part}
+roles:
+  commander: {zh: 指挥, en: Commander, min: 1}
+vars: {n: {type: int, default: 1}}
+steps:
+  - {set: count, values: {n: n + 1}}
+  - {end: closed, outcome: completed, title: {zh: 结束, en: Closed}}
+`;
+const once = `format: muster/1
+id: once-story
+title: {zh: 只发一次, en: Once}
+roles:
+  commander: {zh: 指挥, en: Commander, min: 1}
+steps:
+  - http: tell
+    title: {zh: 上报, en: Tell}
+    request: {method: POST, url: '{{conn.core}}/once', body: x, timeout: 10s}
+    effect: once
+    expect: {status: 200}
+    drill: {simulate: {status: 200}}
+`;
+
+let mail, hook, system, template, people, expected, keys;
 const settings = () => ({ ...channels(mail), MUSTER_WORK_CHILD: 'off' });
 
 before(async () => {
   if (skip) return;
   mail = await mailServer();
   hook = await hookServer();
+  system = await hookServer((request, response) => { response.end('{}'); return true; });
   template = await database('muster_demo');
   const server = await muster({ db: template, settings: settings() });
   people = await cast(server, hook);
   const authority = await people.commander('POST', '/endpoints', { slug: 'regulator', kind: 'webhook', name: 'Authority', address: hook.url.replace('/hook', '/regulator'), audience: 'regulator' });
   assert.ok(authority.status < 300, authority.text);
-  const made = await people.commander('POST', '/playbooks', { text: playbook });
-  assert.ok(made.status < 300, made.text);
-  const published = await people.second('POST', '/playbooks/short-story/versions/1/publish');
-  assert.ok(published.status < 300, published.text);
+  const connection = await people.commander('POST', '/connections', { slug: 'core', name: 'Core', base_url: system.url.replace('/hook', ''), methods: ['POST'] });
+  assert.ok(connection.status < 300, connection.text);
+  for (const text of [part, playbook, once]) {
+    const made = await people.commander('POST', '/playbooks', { text });
+    assert.ok(made.status < 300, made.text);
+    const published = await people.second('POST', `/playbooks/${/^id: (.*)$/m.exec(text)[1]}/versions/1/publish`);
+    assert.ok(published.status < 300, published.text);
+  }
   await server.stop();
   keys = mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'keys-'));
   cpSync(server.data, keys, { recursive: true });               // the key that seals the secrets of web hooks
   await server.close();
   await template.pool.end();
 });
-after(async () => { await template?.drop(); if (keys) rmSync(keys, { recursive: true, force: true }); await mail?.close(); await hook?.close(); });
+after(async () => { await template?.drop(); if (keys) rmSync(keys, { recursive: true, force: true }); await mail?.close(); await hook?.close(); await system?.close(); });
 
 // Both processes carry the failure point; whichever passes it dies and comes back without it. `during` plays; gives what it gave and the deaths.
 async function withPoint(point, during) {
@@ -102,10 +147,15 @@ async function withPoint(point, during) {
 }
 
 const short = point => withPoint(point, async (server, story) => {
-  const mails = mail.mails.length, calls = hook.calls.length;
+  const mails = mail.mails.length, calls = hook.calls.length, asked = system.calls.length;
   const end = await play(server, story, { notes: 1, playbook: 'short-story', title: 'Short story', wait: 61 });
   assert.equal(end.status, 'succeeded');
   const told = await sound(server, end, { mails: () => mail.mails.slice(mails), calls: () => hook.calls.slice(calls) });
+  const keys = new Set(system.calls.slice(asked).map(c => c.headers['idempotency-key']));
+  assert.deepEqual([...keys].map(k => k.replace(end.run, 'RUN')), ['RUN/ask/1/http', 'RUN/ask_more/1/http'], 'two calls to the system, however often each was made');
+  const part = await server.db.query(`select id, status from run where parent_run = $1`, [end.run]);
+  assert.deepEqual(part.map(r => r.status), ['succeeded', 'succeeded'], 'two called runs');
+  for (const { id } of part) server.cli(['audit', 'verify-run', id]);
   return { told, done: end.done, lines: await timeline(server.db, end.ref) };
 });
 
@@ -115,7 +165,7 @@ test('the short story undisturbed', { skip }, async () => {
   assert.deepEqual(expected.deaths, []);
 });
 
-for (const point of points.filter(name => name !== 'outbox_started')) for (const hit of [1, 2])
+for (const point of points.filter(name => !['outbox_started', 'call_started'].includes(name))) for (const hit of [1, 2])
   test(`killed at ${point}, time ${hit}`, { skip }, async () => {
     const got = await short(`${point}:${hit}`);
     assert.ok(got.deaths.length >= 1, 'somebody passed there');
@@ -153,5 +203,27 @@ for (const [point, copies] of [['outbox_started:1', 0], ['outbox_sent:1', 1]])
       await until('the replay to arrive', async () => (await server.db.one('select state from outbox where id = $1', [row.id])).state === 'done', 30);
       assert.equal(reports().length, copies + 1);
       assert.equal(new Set(reports().map(c => c.headers['webhook-id'])).size, 1, 'a copy is known by its id');
+    });
+  });
+
+// A call that must not happen twice: whoever dies once it may have left cannot know, and a person is asked.
+for (const [point, copies] of [['call_started:1', 0], ['call_sent:1', 1]])
+  test(`a call killed at ${point} is of unknown fate and never made by itself again`, { skip }, async () => {
+    const before = system.calls.length;
+    await withPoint(null, async (server, story, hands) => {
+      hands.rearm(point);
+      await until('the sender to be killed', () => hands.deaths.length === 1);
+      const declared = await patient(story.commander)('POST', '/incidents', { title: 'Once story', severity: 'III', playbook: 'once-story' });
+      assert.equal(declared.status, 201, declared.text);
+      await until('the sender to die at the point', () => hands.deaths.length === 2, 30);
+      const step = await until('the fate to be unknown', () => server.db.one(`select run_id, detail from run_step where path = 'tell' and status = 'unknown'`), 40);
+      assert.equal(step.detail.asks, true);
+      assert.equal(system.calls.length, before + copies);
+      const again = await patient(story.commander)('POST', `/runs/${step.run_id}/steps`, { path: 'tell', act: 'retry', reason: 'they say it never came' });
+      assert.ok(again.status < 300, again.text);
+      await until('the step to end', async () => (await server.db.one(`select status from run_step where path = 'tell' and run_id = $1`, [step.run_id])).status === 'done', 30);
+      assert.equal(system.calls.length, before + copies + 1);
+      assert.equal(new Set(system.calls.slice(before).map(c => c.headers['idempotency-key'])).size, 1, 'a copy is known by its key');
+      server.cli(['audit', 'verify-run', step.run_id]);
     });
   });

@@ -161,6 +161,7 @@ export const sessions = async db => (await db.one(`select count(*)::int n from p
 export async function lapse(db, living = 0) {
   await until('the sessions of the dead to end', async () => await sessions(db) <= living);
   await db.query(`update outbox_batch set lease_until = clock_timestamp() - interval '1 second'`);
+  await db.query(`update http_call set lease_until = clock_timestamp() - interval '1 second' where state = 'claimed'`);
 }
 
 export const channels = (mail, port) => ({
