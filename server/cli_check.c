@@ -9,6 +9,7 @@
 #include "profile.h"
 #include "str.h"
 #include "version.h"
+#include "work.h"
 
 int mu_cmd_report_check(mu_cli *cli)
 {
@@ -33,11 +34,28 @@ int mu_cmd_report_check(mu_cli *cli)
     return status;
 }
 
+static const char *number_named(const void *closure, const char *name)
+{
+    return mu_json_str(closure, name);
+}
+
+/* Settings that are good each for itself, but not together. */
+static void warn_of_lease(mu_cli *cli)
+{
+    const char *given = mu_printf(cli->arena, "%lld", (long long)mu_conf_int(MU_CONF_WORK_LEASE)), *least = mu_printf(cli->arena, "%d", mu_work_lease_least());
+
+    if (mu_conf_int(MU_CONF_WORK_LEASE) >= mu_work_lease_least())
+        return;
+    mu_cli_words(stderr, "config.lease_short", number_named, mu_json_own(cli->arena, json_pack("{s:s,s:s}", "given", given, "least", least)));
+    fputc('\n', stderr);
+}
+
 int mu_cmd_check_config(mu_cli *cli)
 {
     if (cli->argc > 0)
         return mu_cli_usage("check config");
     mu_conf_print(stdout);
+    warn_of_lease(cli);
     return MU_CLI_OK;
 }
 

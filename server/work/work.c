@@ -122,6 +122,12 @@ longer(int64_t a, int64_t b)
     return (int)(a > b ? a : b);
 }
 
+int
+mu_work_lease_least(void)
+{
+    return 30 + longer(mu_conf_int(MU_CONF_SMTP_TIMEOUT), 3 * mu_conf_int(MU_CONF_HOOKS_TIMEOUT));
+}
+
 static mu_err
 prepare(shared *all, mu_arena *arena, mu_problem *problem)
 {
@@ -132,7 +138,7 @@ prepare(shared *all, mu_arena *arena, mu_problem *problem)
     all->url = mu_strdup(arena, mu_conf_text(MU_CONF_DATABASE_URL));
     all->base = base_url(arena);
     /* A lease outlives the longest thing that is done under it. */
-    all->lease = longer(mu_conf_int(MU_CONF_WORK_LEASE), 30 + longer(mu_conf_int(MU_CONF_SMTP_TIMEOUT), 3 * mu_conf_int(MU_CONF_HOOKS_TIMEOUT)));
+    all->lease = longer(mu_conf_int(MU_CONF_WORK_LEASE), mu_work_lease_least());
     all->poll_ms = mu_conf_int(MU_CONF_WORK_POLL) > 0 ? (int)mu_conf_int(MU_CONF_WORK_POLL) * 1000 : 50;
     for (int i = 0; i <= SENDERS; i++)
         atomic_init(&all->wakers[i], NULL);

@@ -6,4 +6,7 @@
  * and keys are ready, libcurl is started (mu_fetch_start_library) and no thread runs yet. */
 int mu_work_run(void);
 
+/* Seconds a claim must last with the configured smtp.timeout and hooks.timeout; a shorter work.lease is not followed. */
+int mu_work_lease_least(void);
+
 #endif

@@ -46,6 +46,9 @@ test('commands', async t => {
     const secret = spawnSync(binary, ['check', 'config'], { env: { ...server.environment, MUSTER_SMTP_PASSWORD: 'hunter2hunter2' }, encoding: 'utf8' });
     assert.equal(secret.status, 0);
     assert.ok(!secret.stdout.includes('hunter2'), 'a secret is never printed');
+    const checked = (lease, smtp) => spawnSync(binary, ['check', 'config'], { env: { ...server.environment, MUSTER_WORK_LEASE: lease, MUSTER_SMTP_TIMEOUT: smtp, MUSTER_HOOKS_TIMEOUT: '10s' }, encoding: 'utf8' });
+    assert.match(checked('80s', '60s').stderr, /work\.lease.*90/, 'a lease shorter than what is done under it');
+    assert.equal(checked('90s', '60s').stderr, '');
   });
 
   await t.test('migrate has nothing to do twice', () => {
