@@ -334,6 +334,7 @@ create or replace function run_view(r run, everything boolean default false, for
   select jsonb_build_object('id', r.id, 'playbook', v.slug, 'title', v.title, 'version', r.playbook_version, 'kind', r.kind, 'status', r.status,
     'is', jsonb_build_object(r.status, true), 'open', r.finished_at is null, 'created_at', iso(r.created_at), 'finished_at', iso(r.finished_at),
     'done', counts.done, 'total', counts.total, 'seq', r.seq, 'second', case when jsonb_typeof(r.state #> '{second,abort,by}') = 'object' then people_named(jsonb_build_array(r.state #> '{second,abort,by}'))->0 end, 'may_command', run_may_command(r) and r.finished_at is null,
+    'role_choices', (select jsonb_agg(jsonb_build_object('id', e.key, 'name', case when jsonb_typeof(e.value) = 'object' and e.value ?| array['zh','en'] then jsonb_build_object('zh', coalesce(e.value -> 'zh', e.value -> 'en'), 'en', coalesce(e.value -> 'en', e.value -> 'zh')) else to_jsonb(e.key) end) order by e.key) from jsonb_each(roles.roles) e),
     'can', run_can(r), 'drill_clock', run_clock_view(r), 'parent', run_mention(r.parent_run), 'called_by', r.parent_path,
     'children', coalesce((select jsonb_agg(run_mention(c.id) || jsonb_build_object('path', c.parent_path, 'occ', c.parent_occ) order by c.created_at, c.id) from run c where c.parent_run = r.id), '[]'),
     'current', coalesce((select jsonb_agg(step_view(s::run_step, r, roles.roles, case when form->>'path' = s.path then form end) order by coalesce((s.detail->>'asks')::bool, false) desc, s.due_at nulls last, s.position, s.path)

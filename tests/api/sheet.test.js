@@ -61,3 +61,22 @@ test('onlookers may print but not type', async () => {
   assert.equal((await viewer('GET', `/runs/${run}/sheet`)).status, 200);
   assert.equal((await viewer('POST', `/runs/${run}/sheet`, { done: { 1: 'on' } })).status, 403);
 });
+test('a do-confirm list: what is ticked is confirmed together, under one name; a tick can be taken back', async () => {
+  const text = `format: muster/1\nid: confirm-list\ntitle: {zh: 核对, en: Check}\nroles: {commander: {zh: 指挥, en: Commander, min: 1}}\nsteps:\n  - checklist: close\n    title: {zh: 收尾, en: Close}\n    role: commander\n    mode: do_confirm\n    items:\n      - {id: one, critical: true, zh: 查看甲, en: Look at one}\n      - {id: two, zh: 查看乙, en: Look at two}\n`;
+  const made = await commander('POST', '/playbooks', { text });
+  assert.equal(made.status, 201, made.text);
+  await server.db.query(`update playbook_version set state = 'published' where playbook_id = (select id from playbook where slug = 'confirm-list')`);
+  const there = (await commander('POST', '/incidents', { title: 'Confirm', kind: 'incident', severity: 'III', playbook: 'confirm-list' })).json.ref;
+  const id = (await until('the run', () => server.db.one(`select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1`, [there]))).id;
+  const confirm = body => commander('POST', `/runs/${id}/confirm`, { path: 'close', ...body });
+  assert.equal((await confirm({})).status, 422);
+  assert.equal((await confirm({ items: ['nothing'] })).status >= 400, true);
+  assert.equal((await confirm({ items: ['one'], seen: { one: '99.9 %' } })).status, 200);
+  assert.equal((await commander('POST', `/runs/${id}/steps`, { path: 'close', act: 'item', item: 'one', state: 'open' })).status, 200);
+  const shown = (await page.get(`/runs/${id}`)).text;
+  assert.match(shown, /type="checkbox" form="cf-[^"]+" name="items" value="one"/);
+  assert.equal((await page.post(`/runs/${id}/confirm`, { path: 'close', occ: 1, items: ['one', 'two'], 'seen.one': '99.9 %' })).status, 303);
+  const step = await server.db.one(`select status, detail from run_step where run_id = $1 and path = 'close'`, [id]);
+  assert.equal(step.status, 'done');
+  assert.equal(step.detail.items[0].value, '99.9 %');
+});
