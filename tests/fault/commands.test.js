@@ -30,7 +30,7 @@ test('commands', async t => {
   const server = await make({ start: false });
 
   await t.test('help lists every command, unknown ones are refused', () => {
-    assert.match(run(server, 'help').out, /playbook check FILE/);
+    assert.match(run(server, 'help').out, /playbook check .*FILE/);
     assert.equal(run(server, 'frobnicate').status, 2);
     assert.equal(run(server, 'user', 'create').status, 2);
     assert.match(run(server, 'version').out, /^muster \d+\.\d+\.\d+/);
