@@ -117,7 +117,8 @@ static void say_all(mu_cli *cli, const json_t *told)
     say_messages(told);
     for (size_t i = 0; i < MU_COUNT(names); i++)
         json_object_set_new(times, names[i], json_string(json_object_get(rto, names[i]) == NULL ? "–" : mu_duration_format(cli->arena, mu_json_int(rto, names[i], 0))));
-    say("rehearsal.rto", times);
+    if (mu_json_bool(rto, "has_target", false))
+        say("rehearsal.rto", times);
     if (mu_json_bool(rto, "over", false) || mu_json_bool(rto, "longest_over", false))
         say("rehearsal.rto.over", times);
     say_list(told, "missing", "rehearsal.missing");

@@ -240,7 +240,7 @@ begin
     group by 1 having count(*) filter (where o.state = 'pending') = 0;
 end $$;
 
--- Tells the commander what did not arrive: rows given up or unknown, and rows still undelivered `late` after they were made. One
+-- Tells the commander what did not arrive: rows given up or unknown, and rows a receiver refused and that are still undelivered `late` after they were made (a lost sender is not one). One
 -- alarm per incident and call, through every other way there is: mail when a web hook failed, web hooks (and the commander's
 -- mailbox) when mail failed. Alarms themselves raise no alarm. Gives the references of the incidents that were told, '' for the house.
 drop function if exists outbox_alarm(interval);
@@ -252,7 +252,7 @@ begin
     select distinct x.incident_id from (
       (select o.incident_id from outbox o where o.bad and o.alarmed_at is null limit 200)
       union all
-      (select o.incident_id from outbox_queue q join outbox o on o.id = q.id where q.lane = 0 and o.alarmed_at is null and o.created_at < app_now() - late limit 200)) x
+      (select o.incident_id from outbox_queue q join outbox o on o.id = q.id where q.lane = 0 and o.attempt > o.round_from and o.alarmed_at is null and o.created_at < app_now() - late limit 200)) x
     limit 20
   loop
     i := null;
@@ -263,7 +263,7 @@ begin
     with late_ones as (
       select o.id, o.channel, o.address, o.last_error, m.purpose from outbox o left join message m on m.id = o.message_id
       where o.incident_id is not distinct from g.incident_id and o.alarmed_at is null
-        and (o.state in ('dead','unknown') or (o.state = 'pending' and o.attempt > 0 and o.created_at < app_now() - late))
+        and (o.state in ('dead','unknown') or (o.state = 'pending' and o.attempt > o.round_from and o.created_at < app_now() - late))
       order by o.id limit 500 for update of o skip locked),
     marked as (update outbox o set alarmed_at = app_now() from late_ones l where o.id = l.id
       returning o.id, o.channel, o.address, coalesce(l.last_error, '') as why, coalesce(l.purpose, '') as purpose)

@@ -55,7 +55,7 @@ create or replace function playbook_list(wanted text) returns jsonb language sql
     'playbooks', coalesce(jsonb_agg(x.line order by x.sort), '[]'))
   from (
     select jsonb_build_object('slug', p.slug, 'title', coalesce(pub.title, v.title), 'category', coalesce(pub.body, v.body) #>> '{plan,category}',
-        'is_drill', p.slug ~ 'drill|tabletop' or coalesce(pub.body, v.body) ? 'injects', 'archived', p.archived_at is not null,
+        'is_drill', coalesce(pub.body, v.body) #>> '{plan,category}' = 'exercise', 'archived', p.archived_at is not null,
         'published', case when pub.version is not null then playbook_version_line(pub) end,
         'draft', case when v.state in ('draft','in_review') then playbook_version_line(v) end,
         'runs', (select count(*) from run r where r.playbook_id = p.id), 'last_run', (select iso(max(r.created_at)) from run r where r.playbook_id = p.id)) as line,
