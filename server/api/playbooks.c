@@ -1,124 +1,229 @@
-/* Playbooks: the checker's part of importing one, and the outline of its steps for the page. */
+/* Playbooks: import, one version, publishing, comparison, and what is made from a version: files, printed sections, pictures. */
 #include <string.h>
-#include "handlers.h"
+#include "playbook_text.h"
+#include "bind.h"
+#include "document.h"
 #include "json.h"
-#include "playbook.h"
+#include "playbook_around.h"
 #include "str.h"
-
-/* The text from the form's field or from the file; the file wins. NULL when there is neither. */
-static const char *source_text(mu_req *rq, size_t *ret_n)
-{
-    const json_t *file = json_object_get(mu_body_json(rq), "file");
-    const char *text = mu_body(rq, "text"), *encoded = mu_json_str(file, "base64");
-    void *bytes;
-
-    if (encoded != NULL && mu_unbase64(mu_req_arena(rq), encoded, &bytes, ret_n) && *ret_n > 0)
-        return mu_strndup(mu_req_arena(rq), bytes, *ret_n);
-    *ret_n = text != NULL ? strlen(text) : 0;
-    return text;
-}
-
-/* The arguments of a finding as name, value, … for the problem. */
-static const char *const *argument_list(mu_arena *arena, const json_t *args)
-{
-    const char **list = mu_alloc(arena, (json_object_size(args) * 2 + 1) * sizeof *list), *name;
-    size_t n = 0;
-    json_t *args_copy = mu_json_own(arena, json_copy((json_t *)(uintptr_t)args)), *value;
-
-    json_object_foreach(args_copy, name, value) {
-        if (!json_is_string(value))
-            continue;
-        list[n++] = mu_strdup(arena, name);
-        list[n++] = mu_strdup(arena, json_string_value(value));
-    }
-    return list;
-}
-
-/* A text without a name cannot be kept as a draft: each finding becomes a fault of the field, behind its place in the text. */
-static mu_err refuse(mu_req *rq, const mu_findings *findings)
-{
-    mu_problem *problem = mu_req_problem(rq);
-    mu_arena *arena = mu_req_arena(rq);
-
-    for (const mu_finding *f = findings->first; f != NULL; f = f->next) {
-        if (f->level != MU_FINDING_ERROR)
-            continue;
-        (void)mu_fail(problem, MU_INVALID, "/text", "error.playbook.place", "line", mu_printf(arena, "%u", (unsigned)f->at.line),
-                      "column", mu_printf(arena, "%u", (unsigned)f->at.column), NULL);
-        (void)mu_fail(problem, MU_INVALID, "/text", f->message, NULL);
-        if (f->args != NULL && problem->last != NULL)
-            problem->last->args = argument_list(arena, f->args);
-    }
-    return mu_fail(problem, MU_INVALID, "/text", "error.playbook.unreadable", NULL);
-}
 
 mu_err mu_api_playbook_import(mu_req *rq)
 {
     mu_arena *arena = mu_req_arena(rq);
     mu_findings findings;
     mu_playbook *playbook;
-    json_t *doc = NULL, *body;
+    json_t *doc, *list;
     const char *text, *slug, *sha;
     const mu_rows *rows;
     mu_tx *tx;
     size_t n;
-    mu_err err = mu_req_tx(rq, &tx);
 
-    if (err == MU_OK)
-        err = mu_query(tx, Q_playbook_import_check, NO_ARGS, &rows);
-    if (err != MU_OK)
-        return err;
-    if ((text = source_text(rq, &n)) == NULL)
-        return mu_fail(mu_req_problem(rq), MU_INVALID, "/text", "error.required", NULL);
-    if (!mu_utf8_valid(text, n))
-        return mu_fail(mu_req_problem(rq), MU_INVALID, "/text", "error.utf8", NULL);
-    mu_findings_start(&findings, arena);
-    (void)mu_playbook_read(arena, text, n, &findings, &doc, &playbook);
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_query(tx, Q_playbook_import_check, NO_ARGS, &rows));
+    if ((text = mu_playbook_text(rq, &n)) == NULL)
+        return MU_INVALID;
+    TRY(mu_playbook_look(tx, NULL, false, text, n, &findings, &doc, &playbook));
     slug = mu_json_str(doc, "id");
-    if (doc == NULL || slug == NULL || !mu_is_slug(slug))
-        return refuse(rq, &findings);
-    if ((sha = mu_playbook_hash(arena, doc)) == NULL)
-        return mu_fail(mu_req_problem(rq), MU_INVALID, "/text", "error.playbook.unreadable", NULL);
-    err = mu_one(tx, Q_playbook_store, ARGS(slug, mu_json_text(arena, doc), sha, text[strspn(text, " \t\r\n")] == '{' ? "muster-json" : "muster-yaml",
-                                            text, mu_json_text(arena, mu_findings_json(&findings)), "draft"), &rows);
-    if (err != MU_OK || (err = mu_commit(tx)) != MU_OK)
-        return err;
-    body = json_pack("{s:s, s:s, s:O}", "slug", slug, "version", mu_col(rows, "version"), "findings", mu_findings_json(&findings));
-    return mu_reply_json(rq, 201, body, mu_printf(arena, "/playbooks/%s/versions/%s", slug, mu_col(rows, "version")));
+    if (doc == NULL || slug == NULL || !mu_is_slug(slug) || (sha = mu_playbook_hash(arena, doc)) == NULL)
+        return mu_playbook_refuse(rq, &findings);
+    list = mu_findings_json(&findings);
+    TRY(mu_one(tx, Q_playbook_store, ARGS(slug, mu_json_text(arena, doc), sha, mu_playbook_format(text), text, mu_json_text(arena, list), "draft"), &rows));
+    TRY(mu_commit(tx));
+    return mu_reply_json(rq, 201, json_pack("{s:s, s:s, s:O}", "slug", slug, "version", mu_col(rows, "version"), "findings", list),
+                         mu_printf(arena, "/playbooks/%s/versions/%s", slug, mu_col(rows, "version")));
 }
 
-mu_err mu_api_playbook_get(mu_req *rq)
+/* The outline, and what the playbook names that is not set up here. */
+static mu_err add_outline(mu_req *rq, mu_tx *tx, json_t *body, const json_t *document)
 {
     mu_arena *arena = mu_req_arena(rq);
     mu_findings findings;
     mu_playbook *playbook = NULL;
-    json_t *body, *document, *needs, *lacks;
-    const mu_rows *rows, *lacking;
-    mu_tx *tx;
-    mu_err err = mu_req_tx(rq, &tx);
+    json_t *needs, *lacks;
+    const mu_rows *rows;
 
-    if (err == MU_OK)
-        err = mu_one(tx, Q_playbook_get, ARGS(mu_path(rq, "playbook"), mu_path(rq, "version")), &rows);
-    if (err == MU_OK)
-        err = mu_json_parse(arena, mu_col(rows, "body"), strlen(mu_col(rows, "body")), mu_req_problem(rq), &body);
-    if (err == MU_OK)
-        err = mu_json_parse(arena, mu_col(rows, "document"), strlen(mu_col(rows, "document")), mu_req_problem(rq), &document);
-    if (err != MU_OK)
-        return err;
     mu_findings_start(&findings, arena);
     (void)mu_playbook_parse(arena, document, NULL, &findings, &playbook);
-    if (playbook != NULL) {
-        needs = mu_playbook_needs(arena, playbook);
-        if ((err = mu_one(tx, Q_playbook_lacks, ARGS(mu_json_text(arena, needs)), &lacking)) != MU_OK)
-            return err;
-        if ((err = mu_json_parse(arena, mu_col(lacking, "lacks"), strlen(mu_col(lacking, "lacks")), mu_req_problem(rq), &lacks)) != MU_OK)
-            return err;
-        json_object_set(body, "steps", mu_playbook_outline(arena, playbook));
-        json_object_set(body, "needs", needs);
-        json_object_set(body, "lacks", lacks);
-        json_object_set_new(body, "lacks_any", json_boolean(json_array_size(lacks) > 0));
-    }
-    if ((err = mu_commit(tx)) != MU_OK)
-        return err;
+    if (playbook == NULL)
+        return MU_OK;
+    needs = mu_playbook_needs(arena, playbook);
+    TRY(mu_one(tx, Q_playbook_lacks, ARGS(mu_json_text(arena, needs)), &rows));
+    TRY(mu_playbook_column(rq, rows, "lacks", &lacks));
+    json_object_set(body, "steps", mu_playbook_outline(arena, playbook));
+    json_object_set(body, "needs", needs);
+    json_object_set(body, "lacks", lacks);
+    json_object_set_new(body, "lacks_any", json_boolean(json_array_size(lacks) > 0));
+    return MU_OK;
+}
+
+mu_err mu_api_playbook_get(mu_req *rq)
+{
+    json_t *body, *document, *findings;
+    const mu_rows *rows;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_playbook_get, ARGS(mu_path(rq, "playbook"), mu_path(rq, "version"), mu_req_language(rq)), &rows));
+    TRY(mu_playbook_column(rq, rows, "body", &body));
+    TRY(mu_playbook_column(rq, rows, "document", &document));
+    TRY(mu_playbook_column(rq, rows, "findings", &findings));
+    mu_playbook_speak(rq, json_object_get(body, "findings"));
+    json_object_set(body, "lines", mu_playbook_lines(mu_req_arena(rq), mu_col(rows, "source"), findings));
+    TRY(add_outline(rq, tx, body, document));
+    TRY(mu_commit(tx));
     return mu_reply_json(rq, 200, json_incref(body), NULL);
+}
+
+/* The checker looks once more, as strictly as it can: with what is known of the house today. What it finds is kept even when it
+ * stops the publication, so that the page shows why. */
+mu_err mu_api_playbook_publish(mu_req *rq)
+{
+    mu_arena *arena = mu_req_arena(rq);
+    const char *slug = mu_path(rq, "playbook"), *version = mu_path(rq, "version"), *text;
+    mu_findings findings;
+    mu_playbook *playbook;
+    json_t *doc;
+    const mu_rows *rows;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_playbook_recheck, ARGS(slug, version), &rows));
+    text = mu_col(rows, "source") != NULL ? mu_col(rows, "source") : mu_col(rows, "document");
+    TRY(mu_playbook_look(tx, slug, true, text, strlen(text), &findings, &doc, &playbook));
+    TRY(mu_one(tx, Q_playbook_publish, ARGS(slug, version, mu_json_text(arena, mu_findings_json(&findings)), mu_body(rq, "note")), &rows));
+    const bool published = mu_same(mu_col(rows, "published"), "t");
+    TRY(mu_commit(tx));
+    if (!published)
+        return mu_fail(mu_req_problem(rq), MU_CONFLICT, "", "error.playbook.findings", NULL);
+    return mu_reply_json(rq, 201, json_object(), mu_printf(arena, "/playbooks/%s/versions/%s", slug, version));
+}
+
+static json_t *only_different(const json_t *steps)
+{
+    json_t *out = json_array(), *step;
+    size_t i;
+
+    json_array_foreach(steps, i, step)
+        if (!mu_same(mu_json_str(step, "change"), "same"))
+            json_array_append(out, step);
+    return out;
+}
+
+mu_err mu_api_playbook_compare(mu_req *rq)
+{
+    json_t *body, *older, *newer, *compared;
+    const mu_rows *rows;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_playbook_pair, mu_bind(rq, Q_playbook_pair), &rows));
+    TRY(mu_playbook_column(rq, rows, "body", &body));
+    TRY(mu_playbook_column(rq, rows, "older", &older));
+    TRY(mu_playbook_column(rq, rows, "newer", &newer));
+    TRY(mu_commit(tx));
+    compared = mu_document_compare(mu_req_arena(rq), older, newer);
+    json_object_set_new(compared, "changed_steps", only_different(json_object_get(compared, "steps")));
+    json_object_set_new(body, "unchanged", json_integer((json_int_t)(json_array_size(json_object_get(compared, "steps")) - json_array_size(json_object_get(compared, "changed_steps")))));
+    json_object_update(body, compared);
+    return mu_reply_json(rq, 200, json_incref(body), NULL);
+}
+
+static mu_err source(mu_req *rq, json_t **ret_body, json_t **ret_document, const mu_rows **ret_rows)
+{
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_playbook_whole, ARGS(mu_path(rq, "playbook"), mu_path(rq, "version")), ret_rows));
+    TRY(mu_playbook_column(rq, *ret_rows, "body", ret_body));
+    TRY(mu_playbook_column(rq, *ret_rows, "document", ret_document));
+    return mu_commit(tx);
+}
+
+/* Names of roles and who holds them stand beside the ids. */
+static void name_roles(json_t *sections, const json_t *document, const json_t *holders)
+{
+    json_t *section, *row;
+    size_t i, k;
+
+    json_array_foreach(sections, i, section) {
+        json_array_foreach(json_object_get(section, "rows"), k, row)
+            if (json_object_get(holders, mu_json_str(row, "id")) != NULL)
+                json_object_set(row, "holders", json_object_get(holders, mu_json_str(row, "id")));
+        json_array_foreach(json_object_get(section, "steps"), k, row) {
+            json_t *role = mu_json_str(row, "role") != NULL ? json_object_get(json_object_get(document, "roles"), mu_json_str(row, "role")) : NULL;
+            if (role != NULL)
+                json_object_set(row, "role_name", role);
+        }
+    }
+}
+
+mu_err mu_api_playbook_plan(mu_req *rq)
+{
+    json_t *body, *document, *sections;
+    const mu_rows *rows;
+
+    TRY(source(rq, &body, &document, &rows));
+    sections = mu_document_plan(mu_req_arena(rq), document);
+    name_roles(sections, document, json_object_get(body, "holders"));
+    json_object_set(body, "sections", sections);
+    return mu_reply_json(rq, 200, json_incref(body), NULL);
+}
+
+mu_err mu_api_playbook_export(mu_req *rq)
+{
+    mu_arena *arena = mu_req_arena(rq);
+    const char *format = mu_path(rq, "format"), *slug = mu_path(rq, "playbook"), *text;
+    json_t *body, *document;
+    const mu_rows *rows;
+
+    if (!mu_same(format, "yaml") && !mu_same(format, "json"))
+        return mu_fail(mu_req_problem(rq), MU_NOT_FOUND, "", "error.playbook.format", NULL);
+    TRY(source(rq, &body, &document, &rows));
+    const char *name = mu_printf(arena, "%s-%lld.%s", slug, (long long)mu_json_int(body, "version", 0), format);
+    if (mu_same(format, "json")) {
+        MU_BUF_AUTO(out, 4u << 20);
+        if (!mu_json_canonical(document, &out))
+            return mu_failf(mu_req_problem(rq), MU_INTERNAL, "a stored playbook has no canonical form");
+        return mu_reply_bytes(rq, 200, "application/json", name, out.at, out.n);
+    }
+    /* The author's own text when there is one: it may have comments. */
+    text = mu_same(mu_col(rows, "format"), "muster-yaml") && mu_col(rows, "source") != NULL ? mu_col(rows, "source") : mu_playbook_yaml(arena, document);
+    if (text == NULL)
+        return mu_failf(mu_req_problem(rq), MU_INTERNAL, "a stored playbook cannot be written as YAML");
+    return mu_reply_bytes(rq, 200, "application/yaml; charset=utf-8", name, text, strlen(text));
+}
+
+/* The picture is drawn in the colours of a light page. Each of these colours is used for one thing, so each has its dark twin. */
+static void darken(char *svg)
+{
+    static const char twins[][2][8] = { { "#14181d", "#e6eaf0" }, { "#ffffff", "#1a2029" }, { "#828b98", "#6b7686" }, { "#5a6270", "#a3acb9" },
+                                        { "#3b4350", "#c3cad5" }, { "#a80f1c", "#ff9aa2" } };
+
+    for (char *at = strchr(svg, '#'); at != NULL; at = strchr(at + 1, '#'))
+        for (size_t i = 0; i < MU_COUNT(twins); i++)
+            if (strncmp(at, twins[i][0], 7) == 0 && at > svg && at[-1] == '"' && at[7] == '"') {
+                memcpy(at, twins[i][1], 7);
+                break;
+            }
+}
+
+mu_err mu_api_playbook_picture(mu_req *rq)
+{
+    const mu_rows *rows;
+    const char *state;
+    char *svg;
+    mu_tx *tx;
+
+    TRY(mu_req_tx(rq, &tx));
+    TRY(mu_one(tx, Q_playbook_picture, mu_bind(rq, Q_playbook_picture), &rows));
+    TRY(mu_commit(tx));
+    state = mu_col(rows, "state");
+    if (mu_same(state, "failed"))
+        return mu_fail(mu_req_problem(rq), MU_NOT_FOUND, "", mu_col(rows, "error"), NULL);
+    if (mu_col(rows, "svg") == NULL)
+        return mu_reply_json(rq, 202, json_pack("{s:s}", "state", state), NULL);
+    svg = mu_strdup(mu_req_arena(rq), mu_col(rows, "svg"));
+    if (mu_same(mu_col(rows, "theme"), "dark"))
+        darken(svg);
+    return mu_reply_bytes(rq, 200, "image/svg+xml", NULL, svg, strlen(svg));
 }

@@ -15,6 +15,8 @@ typedef struct { unsigned line, column; } mu_position;
 /* Faults (MU_INVALID) carry line, column and name: error.yaml.syntax (name is libyaml's English remark), .large, .text, .tag,
  * .anchor, .merge, .duplicate, .key, .depth, .documents, .number, .empty. Tree and marks live in the arena; ret_marks may be NULL. */
 mu_err mu_yaml_parse(mu_arena *arena, const char *text, size_t n, mu_problem *problem, json_t **ret, mu_marks **ret_marks);
+/* Does it have comments? They are lost when the text is written anew. A text that cannot be scanned to its end: as far as it was. */
+bool mu_yaml_has_comments(const char *text, size_t n);
 mu_position mu_marks_find(const mu_marks *marks, const char *pointer);   /* {0,0} when unknown or marks is NULL */
 
 #endif

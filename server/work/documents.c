@@ -22,6 +22,7 @@
 #include "log.h"
 #include "mime.h"
 #include "mustache.h"
+#include "pictures.h"
 #include "process.h"
 #include "str.h"
 #include "words.h"
@@ -481,7 +482,7 @@ mu_documents_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms)
     if ((mkdir(parent, 0700) != 0 && errno != EEXIST) || mkdir(root, 0700) != 0)
         mu_log(MU_LOG_ERROR, "document.directory", "path=%s error=%s", root, strerror(errno));
     while (!mu_bell_stopped(bell))
-        if (!make_one(outbox, root))
+        if (!mu_picture_one(outbox, root) && !make_one(outbox, root))
             mu_bell_wait(bell, &seen, poll_ms);
     remove_tree(root);
 }

@@ -14,7 +14,9 @@ before(async () => {
   const who = await person(server.db, 'anna.author', ['commander']);
   author = await bearer(server, who);
   browser = await new Browser(server).become(who);
-  second = await bearer(server, await person(server.db, 'paul.publisher', ['approver']));
+  const publisher = await person(server.db, 'paul.publisher', ['approver']);
+  second = await bearer(server, publisher);
+  await server.db.query(`insert into role_holder(role, person_id) values ('a', $1)`, [publisher.id]);   // nobody in a role stops a publication
   viewer = await bearer(server, await person(server.db, 'vera.viewer', ['viewer']));
 });
 after(() => server?.close());
@@ -106,9 +108,11 @@ test('a version never changes: the same text makes no new one, another text the 
 });
 
 test('retiring takes a playbook out of use and keeps it', async () => {
-  assert.equal((await viewer('POST', '/playbooks/ours/versions/2/retire')).status, 403);
-  assert.ok((await author('POST', '/playbooks/ours/versions/2/retire')).status < 300);
-  assert.equal((await author('POST', '/playbooks/ours/versions/2/retire')).status, 409);
+  const reason = { reason: 'replaced by another one' };
+  assert.equal((await viewer('POST', '/playbooks/ours/versions/2/retire', reason)).status, 403);
+  assert.equal((await author('POST', '/playbooks/ours/versions/2/retire', {})).status, 422, 'a reason is asked for');
+  assert.ok((await author('POST', '/playbooks/ours/versions/2/retire', reason)).status < 300);
+  assert.equal((await author('POST', '/playbooks/ours/versions/2/retire', reason)).status, 409);
   assert.equal((await viewer('GET', '/playbooks/ours/versions/2')).status, 200);
   assert.equal((await viewer('GET', '/playbooks/ours/versions/99')).status, 404);
   assert.equal((await viewer('GET', '/playbooks/no-such')).status, 404);
