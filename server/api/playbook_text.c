@@ -11,21 +11,28 @@
 
 const char *mu_playbook_text(mu_req *rq, size_t *ret_n)
 {
-    const json_t *file = json_object_get(mu_body_json(rq), "file");
-    const char *text = mu_body(rq, "text"), *encoded = mu_json_str(file, "base64");
-    void *bytes;
+    const char *text = mu_body(rq, "text");
 
-    if (encoded != NULL && mu_unbase64(mu_req_arena(rq), encoded, &bytes, ret_n) && *ret_n > 0)
-        text = mu_strndup(mu_req_arena(rq), bytes, *ret_n);
-    else
-        *ret_n = text != NULL ? strlen(text) : 0;
+    *ret_n = text != NULL ? strlen(text) : 0;
     if (text == NULL)
         (void)mu_fail(mu_req_problem(rq), MU_INVALID, "/text", "error.required", NULL);
-    else if (!mu_utf8_valid(text, *ret_n)) {
-        (void)mu_fail(mu_req_problem(rq), MU_INVALID, "/text", "error.utf8", NULL);
+    return text;
+}
+
+const char *mu_playbook_file(mu_req *rq, const json_t *file, size_t *ret_n)
+{
+    const char *encoded = mu_json_str(file, "base64");
+    void *bytes;
+
+    if (encoded == NULL || !mu_unbase64(mu_req_arena(rq), encoded, &bytes, ret_n) || *ret_n == 0) {
+        (void)mu_fail(mu_req_problem(rq), MU_INVALID, "/file", "error.required", NULL);
         return NULL;
     }
-    return text;
+    if (!mu_utf8_valid(bytes, *ret_n)) {
+        (void)mu_fail(mu_req_problem(rq), MU_INVALID, "/file", "error.utf8", NULL);
+        return NULL;
+    }
+    return mu_strndup(mu_req_arena(rq), bytes, *ret_n);
 }
 
 mu_err mu_playbook_column(mu_req *rq, const mu_rows *rows, const char *name, json_t **ret)
@@ -109,19 +116,21 @@ static const char *const *argument_list(mu_arena *arena, const json_t *args)
     return list;
 }
 
-mu_err mu_playbook_refuse(mu_req *rq, const mu_findings *findings)
+mu_err mu_playbook_refuse(mu_req *rq, const json_t *findings)
 {
     mu_problem *problem = mu_req_problem(rq);
     mu_arena *arena = mu_req_arena(rq);
+    const json_t *f;
+    size_t i;
 
-    for (const mu_finding *f = findings->first; f != NULL; f = f->next) {
-        if (f->level != MU_FINDING_ERROR)
+    json_array_foreach(findings, i, f) {
+        if (!mu_same(mu_json_str(f, "level"), "error"))
             continue;
-        (void)mu_fail(problem, MU_INVALID, "/text", "error.playbook.place", "line", mu_printf(arena, "%u", (unsigned)f->at.line),
-                      "column", mu_printf(arena, "%u", (unsigned)f->at.column), NULL);
-        (void)mu_fail(problem, MU_INVALID, "/text", f->message, NULL);
-        if (f->args != NULL && problem->last != NULL)
-            problem->last->args = argument_list(arena, f->args);
+        (void)mu_fail(problem, MU_INVALID, "/text", "error.playbook.place", "line", mu_printf(arena, "%lld", (long long)mu_json_int(f, "line", 0)),
+                      "column", mu_printf(arena, "%lld", (long long)mu_json_int(f, "column", 0)), NULL);
+        (void)mu_fail(problem, MU_INVALID, "/text", mu_strdup(arena, mu_json_str(f, "message") != NULL ? mu_json_str(f, "message") : ""), NULL);
+        if (json_object_size(json_object_get(f, "args")) > 0 && problem->last != NULL)
+            problem->last->args = argument_list(arena, json_object_get(f, "args"));
     }
     return mu_fail(problem, MU_INVALID, "/text", "error.playbook.unreadable", NULL);
 }

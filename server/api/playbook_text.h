@@ -5,8 +5,9 @@
 #include "handlers.h"
 #include "playbook.h"
 
-/* The text of the request: the field `text`, or the field `file`, which wins. NULL and a fault recorded when it is missing or no UTF-8. */
+/* The field `text` of the request, or an uploaded file. NULL and a fault recorded when it is missing or no UTF-8. */
 const char *mu_playbook_text(mu_req *rq, size_t *ret_n);
+const char *mu_playbook_file(mu_req *rq, const json_t *file, size_t *ret_n);
 
 /* A column that holds a document of ours; NULL stands for JSON null. */
 mu_err mu_playbook_column(mu_req *rq, const mu_rows *rows, const char *name, json_t **ret);
@@ -21,6 +22,6 @@ json_t *mu_playbook_lines(mu_arena *arena, const char *text, const json_t *findi
 void mu_playbook_speak(mu_req *rq, json_t *findings);
 
 /* Each finding of level error becomes a fault of the field, behind its place in the text: for a text that cannot be kept. */
-mu_err mu_playbook_refuse(mu_req *rq, const mu_findings *findings);
+mu_err mu_playbook_refuse(mu_req *rq, const json_t *findings);
 
 #endif

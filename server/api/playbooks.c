@@ -2,35 +2,76 @@
 #include <string.h>
 #include "playbook_text.h"
 #include "bind.h"
+#include "cacao.h"
+#include "clock.h"
+#include "crypto.h"
 #include "document.h"
 #include "json.h"
 #include "playbook_around.h"
 #include "str.h"
 
-mu_err mu_api_playbook_import(mu_req *rq)
+/* Reads a text of any format and keeps it as a draft. A CACAO file keeps its own bytes as source, sealed while there are secrets in it. */
+static mu_err take_in(mu_req *rq, mu_tx *tx, const char *text, size_t n, json_t **ret)
 {
     mu_arena *arena = mu_req_arena(rq);
+    const bool cacao = mu_cacao_looks(text, n);
+    const mu_import_options options = { .now = mu_time_format(arena, mu_wall_now()) };
+    const char *slug, *sha, *source = text;
     mu_findings findings;
     mu_playbook *playbook;
+    mu_import in = { .document = NULL };
     json_t *doc, *list;
-    const char *text, *slug, *sha;
+    const mu_rows *rows;
+
+    mu_findings_start(&findings, arena);
+    if (cacao)
+        (void)mu_playbook_import(arena, text, n, &options, &in);
+    else
+        TRY(mu_playbook_look(tx, NULL, false, text, n, &findings, &in.document, &playbook));
+    doc = in.document;
+    list = cacao ? in.findings : mu_findings_json(&findings);
+    slug = mu_json_str(doc, "id");
+    if (doc == NULL || slug == NULL || !mu_is_slug(slug) || (sha = mu_playbook_hash(arena, doc)) == NULL)
+        return mu_playbook_refuse(rq, list);
+    if (in.secrets > 0 && (source = mu_seal(arena, text)) == NULL)
+        return mu_failf(mu_req_problem(rq), MU_INTERNAL, "nothing can be sealed");
+    TRY(mu_one(tx, Q_playbook_store, ARGS(slug, mu_json_text(arena, doc), sha, cacao ? in.source_format : mu_playbook_format(text), source, mu_json_text(arena, list), "draft"), &rows));
+    *ret = json_pack("{s:s, s:s, s:O}", "slug", slug, "version", mu_col(rows, "version"), "findings", list);
+    return MU_OK;
+}
+
+/* One file or several. With several it is all or nothing, and the fault names the file. */
+mu_err mu_api_playbook_import(mu_req *rq)
+{
+    const json_t *files = json_object_get(mu_body_json(rq), "file"), *file;
+    json_t *made = mu_json_own(mu_req_arena(rq), json_array()), *one;
+    const char *text;
     const mu_rows *rows;
     mu_tx *tx;
-    size_t n;
+    size_t i, n;
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_query(tx, Q_playbook_import_check, NO_ARGS, &rows));
-    if ((text = mu_playbook_text(rq, &n)) == NULL)
-        return MU_INVALID;
-    TRY(mu_playbook_look(tx, NULL, false, text, n, &findings, &doc, &playbook));
-    slug = mu_json_str(doc, "id");
-    if (doc == NULL || slug == NULL || !mu_is_slug(slug) || (sha = mu_playbook_hash(arena, doc)) == NULL)
-        return mu_playbook_refuse(rq, &findings);
-    list = mu_findings_json(&findings);
-    TRY(mu_one(tx, Q_playbook_store, ARGS(slug, mu_json_text(arena, doc), sha, mu_playbook_format(text), text, mu_json_text(arena, list), "draft"), &rows));
+    json_array_foreach(files, i, file) {
+        if ((text = mu_playbook_file(rq, file, &n)) == NULL)
+            return MU_INVALID;
+        const mu_err err = take_in(rq, tx, text, n, &one);
+        if (err == MU_INVALID && json_array_size(files) > 1)
+            return mu_fail(mu_req_problem(rq), MU_INVALID, "/file", "error.playbook.file", "name", mu_json_str(file, "name"), NULL);
+        TRY(err);
+        json_array_append_new(made, one);
+    }
+    if (json_array_size(made) == 0) {
+        if ((text = mu_playbook_text(rq, &n)) == NULL)
+            return MU_INVALID;
+        TRY(take_in(rq, tx, text, n, &one));
+        json_array_append_new(made, one);
+    }
     TRY(mu_commit(tx));
-    return mu_reply_json(rq, 201, json_pack("{s:s, s:s, s:O}", "slug", slug, "version", mu_col(rows, "version"), "findings", list),
-                         mu_printf(arena, "/playbooks/%s/versions/%s", slug, mu_col(rows, "version")));
+    one = json_array_get(made, 0);
+    if (json_array_size(made) > 1)
+        return mu_reply_json(rq, 201, json_pack("{s:O}", "playbooks", made), "/playbooks");
+    return mu_reply_json(rq, 201, json_incref(one), mu_printf(mu_req_arena(rq), "/playbooks/%s/versions/%s", mu_json_str(one, "slug"), mu_json_str(one, "version")));
 }
 
 /* The outline, and what the playbook names that is not set up here. */
@@ -68,7 +109,8 @@ mu_err mu_api_playbook_get(mu_req *rq)
     TRY(mu_playbook_column(rq, rows, "document", &document));
     TRY(mu_playbook_column(rq, rows, "findings", &findings));
     mu_playbook_speak(rq, json_object_get(body, "findings"));
-    json_object_set(body, "lines", mu_playbook_lines(mu_req_arena(rq), mu_col(rows, "source"), findings));
+    if (mu_col(rows, "source") != NULL && !mu_starts(mu_col(rows, "source"), "s1:"))
+        json_object_set(body, "lines", mu_playbook_lines(mu_req_arena(rq), mu_col(rows, "source"), findings));
     TRY(add_outline(rq, tx, body, document));
     TRY(mu_commit(tx));
     return mu_reply_json(rq, 200, json_incref(body), NULL);
@@ -169,6 +211,27 @@ mu_err mu_api_playbook_plan(mu_req *rq)
     return mu_reply_json(rq, 200, json_incref(body), NULL);
 }
 
+/* What was imported as CACAO and never edited goes out as it came in. Who may read this page is the organisation. */
+static mu_err export_cacao(mu_req *rq, const json_t *body, const json_t *document, const mu_rows *rows)
+{
+    mu_arena *arena = mu_req_arena(rq);
+    const char *slug = mu_path(rq, "playbook"), *text = mu_same(mu_col(rows, "format"), "cacao-2.0") ? mu_col(rows, "source") : NULL;
+    const int64_t version = mu_json_int(body, "version", 0);
+    json_t *file;
+
+    if (text != NULL && mu_starts(text, "s1:"))
+        text = mu_unseal(arena, text);
+    if (text != NULL) {
+        TRY(mu_cacao_export_source(arena, text, strlen(text), MU_AUDIENCE_ORGANISATION, mu_req_problem(rq)));
+    } else {
+        const mu_export_options options = { .version = (unsigned)version, .created = mu_json_str(body, "begun_at"), .modified = mu_json_str(body, "created_at"),
+                                            .audience = MU_AUDIENCE_ORGANISATION };
+        TRY(mu_cacao_export(arena, document, &options, mu_req_problem(rq), &file));
+        text = mu_cacao_text(arena, file);
+    }
+    return mu_reply_bytes(rq, 200, MU_CACAO_MEDIA_TYPE, mu_printf(arena, "%s-%lld.cacao.json", slug, (long long)version), text, strlen(text));
+}
+
 mu_err mu_api_playbook_export(mu_req *rq)
 {
     mu_arena *arena = mu_req_arena(rq);
@@ -176,9 +239,11 @@ mu_err mu_api_playbook_export(mu_req *rq)
     json_t *body, *document;
     const mu_rows *rows;
 
+    TRY(source(rq, &body, &document, &rows));
+    if (mu_same(format, "cacao"))
+        return export_cacao(rq, body, document, rows);
     if (!mu_same(format, "yaml") && !mu_same(format, "json"))
         return mu_fail(mu_req_problem(rq), MU_NOT_FOUND, "", "error.playbook.format", NULL);
-    TRY(source(rq, &body, &document, &rows));
     const char *name = mu_printf(arena, "%s-%lld.%s", slug, (long long)mu_json_int(body, "version", 0), format);
     if (mu_same(format, "json")) {
         MU_BUF_AUTO(out, 4u << 20);

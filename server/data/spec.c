@@ -362,7 +362,7 @@ static json_t *check_one(const check *c, mu_field_type type, const json_t *value
 static json_t *check_list(const check *c, const json_t *value)
 {
     int64_t most = c->field->most > 0 ? c->field->most : LIST_MOST;
-    bool single = c->form && json_is_string(value); /* a name given once is a list of one */
+    bool single = c->form && (json_is_string(value) || json_is_object(value)); /* a name given once is a list of one */
     if (!single && !json_is_array(value))
         return fault_type(c, "list");
     size_t n = single ? 1 : json_array_size(value);

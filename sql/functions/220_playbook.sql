@@ -354,14 +354,14 @@ begin
   return query select case when v.source_format <> 'cacao-2.0' then v.source_text end, v.body, v.state;
 end $$;
 
--- Published by a second person, never with an error left that was not waived. Earlier versions retire; runs keep the one they have.
+-- What was found in a file of another format stays beside it. Published by a second person, never with an error left that was not waived. Earlier versions retire; runs keep the one they have.
 drop function if exists playbook_publish(text, int);
 drop function if exists playbook_publish(text, int, jsonb, text);
 create function playbook_publish(slug text, wanted int, findings jsonb, note text) returns boolean language plpgsql as $$
 declare v playbook_version%rowtype;
 begin
   v := playbook_locked(slug, wanted);
-  update playbook_version x set findings = playbook_publish.findings where x.playbook_id = v.playbook_id and x.version = wanted returning * into v;
+  update playbook_version x set findings = playbook_publish.findings || coalesce((select jsonb_agg(f) from jsonb_array_elements(x.findings) f where f ->> 'id' ~ '^C' and x.source_format = 'cacao-2.0'), '[]') where x.playbook_id = v.playbook_id and x.version = wanted returning * into v;
   if playbook_blocked(v) then return false; end if;
   update playbook_version x set state = 'retired' where x.playbook_id = v.playbook_id and x.state = 'published';
   update playbook_version x set state = 'published', published_at = app_now(), published_by = me(), approved_by = array_remove(array[me()], null)
@@ -400,7 +400,7 @@ declare p playbook%rowtype; v playbook_version%rowtype;
 begin
   p := playbook_named(slug);
   v := playbook_version_of(p.id, wanted);
-  return query select playbook_version_line(v) || jsonb_build_object('slug', p.slug,
+  return query select playbook_version_line(v) || jsonb_build_object('slug', p.slug, 'begun_at', (select iso(min(x.created_at)) from playbook_version x where x.playbook_id = p.id),
       'history', (select coalesce(jsonb_agg(playbook_version_line(x) order by x.version desc), '[]') from (select * from playbook_version y where y.playbook_id = p.id and y.published_at is not null order by y.version desc limit 20) x),
       'drills', (select coalesce(jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'at', iso(r.created_at), 'finished_at', iso(r.finished_at), 'version', r.playbook_version, 'status', r.status) order by r.created_at desc), '[]')
         from (select * from run y where y.playbook_id = p.id and y.kind = 'drill' order by y.created_at desc limit 20) r join incident i on i.id = r.incident_id),

@@ -192,20 +192,15 @@ roles:
   b: {zh: 乙, en: B, min: 1, max: 1}
   c: {zh: 丙, en: C, min: 1, deputy: a}
 steps:
-  - task: between
-    title: {zh: 其间, en: Between}
-    role: c
-  - task: first
-    title: {zh: 先做, en: Do before}
-    critical: true
-    role: a
-    deadline: {after: 15m, escalate: [b]}
+  - {task: between, title: {zh: 其间, en: Between}, role: c}
+  - {task: first, title: {zh: 先做, en: Do before}, critical: true, role: a, deadline: {after: 15m, escalate: [b]}}
   - checklist: look
     title: {zh: 看一看, en: Look around}
     role: b
     items:
       - {id: item3, critical: true, zh: 看三, en: Look at three}
-      - {id: two, zh: 看二, en: Look at two}`);
+      - {id: two, zh: 看二, en: Look at two}
+`);
   for (const [what, expected] of [[{ part: 'step', at: '/steps/99' }, 'error.playbook.at'], [{ part: 'step', at: '/roles/a' }, 'error.playbook.at'], [{ part: 'item', at: '/steps/0/items/0' }, 'error.playbook.at'],
     [{ part: 'step', act: 'add', id: 'first' }, 'error.playbook.id_taken'], [{ part: 'role', act: 'add', id: 'Not A Slug' }, 'error.field.slug'], [{ part: 'role', at: '/roles/a', min: 'x' }, 'error.field.type']])
     assert.equal(code(await change('formed', what)), expected, JSON.stringify(what));
@@ -251,6 +246,10 @@ test('files out and in again make no new version; plan sections are printed; run
     assert.equal(good(await author('POST', '/playbooks', { text: file.text })).json.version, '1', format);
   }
   assert.equal((await viewer('GET', '/playbooks/formed/versions/1/export/exe')).status, 404);
+  const cacao = good(await viewer('GET', '/playbooks/formed/versions/1/export/cacao'));
+  assert.equal(cacao.json.spec_version, 'cacao-2.0');
+  const back = good(await author('POST', '/playbooks', { text: cacao.text }));
+  assert.equal(back.json.slug, 'formed');
   const { json } = good(await viewer('GET', '/playbooks/formed/versions/1/plan'));
   const section = name => json.sections.find(s => s.section === name);
   assert.deepEqual(section('organisation').rows.map(r => r.id).sort(), ['a', 'b', 'c']);

@@ -123,6 +123,13 @@ test('a file does as well as a text, JSON as well as YAML', async () => {
   const answer = await request(server, 'POST', '/playbooks', { headers: browser.headers({ Origin: server.url, 'Content-Type': part.type }), body: part.body });
   assert.equal(answer.status, 303, answer.text);
   assert.equal(answer.headers.location, '/playbooks/by-file/versions/1');
+  const file = (name, text) => ({ name, type: 'application/yaml', size: text.length, base64: Buffer.from(text).toString('base64') });
+  const several = await author('POST', '/playbooks', { file: [file('a.yaml', good('several-a')), file('b.yaml', good('several-b'))] });
+  assert.deepEqual(several.json.playbooks.map(p => [p.slug, p.version]), [['several-a', '1'], ['several-b', '1']], several.text);
+  const half = await author('POST', '/playbooks', { file: [file('c.yaml', good('several-c')), file('d.yaml', 'a: [')] });
+  assert.equal(half.status, 422);
+  assert.match(half.text, /d\.yaml/);
+  assert.equal((await author('GET', '/playbooks/several-c')).status, 404, 'all or nothing');
   const json = await store(JSON.stringify({ format: 'muster/1', id: 'by-json', title: { zh: '测', en: 'T' }, roles: { a: { zh: '甲', en: 'A' } }, steps: [{ task: 't', role: 'a' }] }));
   assert.equal(json.status, 201, json.text);
 });
