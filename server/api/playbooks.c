@@ -211,53 +211,6 @@ mu_err mu_api_playbook_plan(mu_req *rq)
     return mu_reply_json(rq, 200, json_incref(body), NULL);
 }
 
-/* What was imported as CACAO and never edited goes out as it came in. Who may read this page is the organisation. */
-static mu_err export_cacao(mu_req *rq, const json_t *body, const json_t *document, const mu_rows *rows)
-{
-    mu_arena *arena = mu_req_arena(rq);
-    const char *slug = mu_path(rq, "playbook"), *text = mu_same(mu_col(rows, "format"), "cacao-2.0") ? mu_col(rows, "source") : NULL;
-    const int64_t version = mu_json_int(body, "version", 0);
-    json_t *file;
-
-    if (text != NULL && mu_starts(text, "s1:"))
-        text = mu_unseal(arena, text);
-    if (text != NULL) {
-        TRY(mu_cacao_export_source(arena, text, strlen(text), MU_AUDIENCE_ORGANISATION, mu_req_problem(rq)));
-    } else {
-        const mu_export_options options = { .version = (unsigned)version, .created = mu_json_str(body, "begun_at"), .modified = mu_json_str(body, "created_at"),
-                                            .audience = MU_AUDIENCE_ORGANISATION };
-        TRY(mu_cacao_export(arena, document, &options, mu_req_problem(rq), &file));
-        text = mu_cacao_text(arena, file);
-    }
-    return mu_reply_bytes(rq, 200, MU_CACAO_MEDIA_TYPE, mu_printf(arena, "%s-%lld.cacao.json", slug, (long long)version), text, strlen(text));
-}
-
-mu_err mu_api_playbook_export(mu_req *rq)
-{
-    mu_arena *arena = mu_req_arena(rq);
-    const char *format = mu_path(rq, "format"), *slug = mu_path(rq, "playbook"), *text;
-    json_t *body, *document;
-    const mu_rows *rows;
-
-    TRY(source(rq, &body, &document, &rows));
-    if (mu_same(format, "cacao"))
-        return export_cacao(rq, body, document, rows);
-    if (!mu_same(format, "yaml") && !mu_same(format, "json"))
-        return mu_fail(mu_req_problem(rq), MU_NOT_FOUND, "", "error.playbook.format", NULL);
-    const char *name = mu_printf(arena, "%s-%lld.%s", slug, (long long)mu_json_int(body, "version", 0), format);
-    if (mu_same(format, "json")) {
-        MU_BUF_AUTO(out, 4u << 20);
-        if (!mu_json_canonical(document, &out))
-            return mu_failf(mu_req_problem(rq), MU_INTERNAL, "a stored playbook has no canonical form");
-        return mu_reply_bytes(rq, 200, "application/json", name, out.at, out.n);
-    }
-    /* The author's own text when there is one: it may have comments. */
-    text = mu_same(mu_col(rows, "format"), "muster-yaml") && mu_col(rows, "source") != NULL ? mu_col(rows, "source") : mu_playbook_yaml(arena, document);
-    if (text == NULL)
-        return mu_failf(mu_req_problem(rq), MU_INTERNAL, "a stored playbook cannot be written as YAML");
-    return mu_reply_bytes(rq, 200, "application/yaml; charset=utf-8", name, text, strlen(text));
-}
-
 /* The picture is drawn in the colours of a light page. Each of these colours is used for one thing, so each has its dark twin. */
 static void darken(char *svg)
 {

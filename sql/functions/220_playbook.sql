@@ -400,7 +400,7 @@ declare p playbook%rowtype; v playbook_version%rowtype;
 begin
   p := playbook_named(slug);
   v := playbook_version_of(p.id, wanted);
-  return query select playbook_version_line(v) || jsonb_build_object('slug', p.slug, 'begun_at', (select iso(min(x.created_at)) from playbook_version x where x.playbook_id = p.id),
+  return query select playbook_version_line(v) || jsonb_build_object('slug', p.slug,
       'history', (select coalesce(jsonb_agg(playbook_version_line(x) order by x.version desc), '[]') from (select * from playbook_version y where y.playbook_id = p.id and y.published_at is not null order by y.version desc limit 20) x),
       'drills', (select coalesce(jsonb_agg(jsonb_build_object('ref', i.ref, 'title', i.title, 'at', iso(r.created_at), 'finished_at', iso(r.finished_at), 'version', r.playbook_version, 'status', r.status) order by r.created_at desc), '[]')
         from (select * from run y where y.playbook_id = p.id and y.kind = 'drill' order by y.created_at desc limit 20) r join incident i on i.id = r.incident_id),

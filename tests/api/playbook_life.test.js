@@ -240,13 +240,13 @@ test('versions are compared by step: added, removed, moved, changed, with the fi
 
 test('files out and in again make no new version; plan sections are printed; runs are listed', async () => {
   for (const format of ['yaml', 'json']) {
-    const file = await request(server, 'GET', `/api/v1/playbooks/formed/versions/1/export/${format}`, { headers: { Authorization: `Bearer ${author.token ?? ''}`, Cookie: browser.cookie } });
+    const file = await request(server, 'GET', `/api/v1/playbooks/formed/versions/1/export?format=${format}`, { headers: { Authorization: `Bearer ${author.token ?? ''}`, Cookie: browser.cookie } });
     assert.equal(file.status, 200, file.text);
     assert.match(file.headers['content-disposition'], new RegExp(`formed-1\\.${format}`));
     assert.equal(good(await author('POST', '/playbooks', { text: file.text })).json.version, '1', format);
   }
-  assert.equal((await viewer('GET', '/playbooks/formed/versions/1/export/exe')).status, 404);
-  const cacao = good(await viewer('GET', '/playbooks/formed/versions/1/export/cacao'));
+  assert.equal((await viewer('GET', '/playbooks/formed/versions/1/export?format=exe')).status, 422);
+  const cacao = good(await viewer('GET', '/playbooks/formed/versions/1/export?format=cacao'));
   assert.equal(cacao.json.spec_version, 'cacao-2.0');
   const back = good(await author('POST', '/playbooks', { text: cacao.text }));
   assert.equal(back.json.slug, 'formed');
