@@ -141,10 +141,11 @@ static void test_retry_of_parallel(void **state)
 
 static void test_switch(void **state)
 {
-    static const struct { const char *on, *taken, *other; } cases[] = { { "level", "s/III/x", "s/default/y" }, { "word", "s/default/y", "s/III/x" }, { "n + 1", "s/2/z", "s/III/x" }, { "ok", "s/false/q", "s/2/z" } };
+    static const struct { const char *on, *cases, *taken, *other; } cases[] = { { "level", "III", "s/III/x", "s/default/y" }, { "level", "I", "s/default/y", "s/I/x" }, { "word", "x", "s/x/x", "s/default/y" },
+        { "n + 1", "'2'", "s/2/x", "s/default/y" }, { "ok", "'false'", "s/false/x", "s/default/y" }, { "ok", "'true'", "s/default/y", "s/true/x" } };
 
     for (size_t i = 0; i < MU_COUNT(cases); i++) {
-        BEGIN(mu_printf(*state, "steps:\n  - switch: s\n    on: %s\n    cases: {III: [{task: x, role: a}], '2': [{task: z, role: a}], 'false': [{task: q, role: a}]}\n    default: [{task: y, role: a}]\n  - {task: after, role: a}\n", cases[i].on));
+        BEGIN(mu_printf(*state, "steps:\n  - switch: s\n    on: %s\n    cases: {%s: [{task: x, role: a}]}\n    default: [{task: y, role: a}]\n  - {task: after, role: a}\n", cases[i].on, cases[i].cases));
         IS(cases[i].taken, "active");
         IS(cases[i].other, "skipped");
         assert_true(logged(&r, "condition_read"));
@@ -157,7 +158,7 @@ static void test_switch(void **state)
 
 static void test_switch_without_case(void **state)
 {
-    BEGIN("steps:\n  - {switch: s, on: word, cases: {other: [{task: x, role: a}]}}\n  - {switch: u, on: unset, on_error: continue, cases: {other: [{task: y, role: a}]}}\n  - {task: after, role: a}\n");
+    BEGIN("steps:\n  - {switch: s, on: word, cases: {other: [{task: x, role: a}]}}\n  - {switch: u, on: unset, on_error: continue, cases: {'7': [{task: y, role: a}]}}\n  - {task: after, role: a}\n");
     IS("s", "done");
     assert_string_equal(mu_json_str(ROW("s#1"), "cause"), "no_case");
     IS("s/other/x", "skipped");
