@@ -294,6 +294,26 @@ for (const [kind, make] of [['idempotent', again], ['once', once]])
     same(run);
   });
 
+test('a slow sender whose lease ran out is fenced off: the second attempt counts, the first changes nothing', async () => {
+  let free; const slow = { status: 200, body: { ok: true, name: 'stale' }, hold: new Promise(resolve => { free = resolve; }) };
+  answers.push(slow, { status: 200, body: { ok: true, name: 'fresh' } });
+  const before_ = system.calls.length, { run } = await start('call-kill-idempotent');
+  await until('the call to arrive', () => slow.held);
+  const first = await server.db.one('select id, claim_token from http_call where run_id = $1', [run]);
+  await server.db.query(`update http_call set lease_until = clock_timestamp() - interval '1 second' where run_id = $1`, [run]);
+  await until('the second attempt', async () => (await step(run, 'ask')).status === 'done', 40);
+  assert.equal(system.calls.length, before_ + 2);
+  free();
+  const late = await server.db.query(`select run from http_settle($1, $2, '{"outcome":"failed","error":"stale","jitter":0,"ms":1}')`, [first.id, first.claim_token]);
+  assert.equal(late.length, 0, 'the stale claim settles nothing');
+  await server.db.query(`update http_call set state = 'claimed' where id = $1`, [first.id]);
+  assert.equal((await server.db.query(`select run from http_settle($1, $2, '{"outcome":"failed","error":"stale","jitter":0,"ms":1}')`, [first.id, first.claim_token])).length, 0, 'nor while another holds it');
+  await server.db.query(`update http_call set state = 'done' where id = $1`, [first.id]);
+  assert.equal((await vars(run)).answer, 'fresh');
+  assert.equal((await events(run, 'effect_done')).length, 1);
+  same(run);
+});
+
 test('a drill calls nothing by itself; with two signatures it calls the twin', async () => {
   const before_ = system.calls.length, simulated = await start('call-good', { kind: 'drill' });
   assert.equal((await step(simulated.run, 'ask')).status, 'done');
