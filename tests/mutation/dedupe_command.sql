@@ -1,0 +1,3 @@
+-- The key of a command: the same one is written twice.
+-- breaks locks: one command has one key
+alter table command drop constraint command_pkey;
