@@ -219,7 +219,7 @@ create or replace function step_view(s run_step, r run, roles jsonb, typed jsonb
       from jsonb_array_elements(json_list(d.d->'branches')) with ordinality b) end,
     'assigned', d.d->'assigned', 'adhoc', nullif((d.d->>'adhoc')::bool, false), 'beside', d.d->'beside', 'forced', nullif((d.d->>'forced')::bool, false), 'branch', d.d->'branch',
     'loop', d.d->'loop', 'item', d.d->'item', 'http', d.d->'http', 'inject', d.d->'inject', 'child', (d.d->'child') || coalesce((select jsonb_build_object('open', c.finished_at is null, 'title', w.title)
-      from run c join playbook_version w on w.playbook_id = c.playbook_id and w.version = c.playbook_version where c.id::text = d.d #>> '{child,run}'), '{}'),
+      from run c join playbook_version w on w.playbook_id = c.playbook_id and w.version = c.playbook_version where c.id = (d.d #>> '{child,run}')::uuid), '{}'),
     'read_do', nullif(d.d->>'mode' = 'read_do', false),
     'items', (select jsonb_agg(jsonb_build_object('id', i.value->'id', 'title', jsonb_strip_nulls(jsonb_build_object('zh', i.value->'zh', 'en', i.value->'en')),
         'critical', coalesce((i.value->>'critical')::bool, false), 'done', i.value->>'state' = 'done', 'na', i.value->>'state' = 'not_applicable',
