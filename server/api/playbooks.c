@@ -241,7 +241,7 @@ mu_err mu_api_playbook_picture(mu_req *rq)
     if (mu_col(rows, "svg") == NULL)
         return mu_reply_json(rq, 202, json_pack("{s:s}", "state", state), NULL);
     svg = mu_strdup(mu_req_arena(rq), mu_col(rows, "svg"));
-    if (mu_same(mu_col(rows, "theme"), "dark"))
+    if (mu_same(mu_col(rows, "colours"), "dark"))
         darken(svg);
     return mu_reply_bytes(rq, 200, "image/svg+xml", NULL, svg, strlen(svg));
 }

@@ -50,8 +50,8 @@ select '{}' as body, '/playbooks/' || $1::text || '/versions/' || $2::int as loc
 -- name: playbook_whole(playbook text, version int) -> one
 select body::text as body, document::text as document, source, format, sha256 from playbook_whole($1::text, $2::int);
 
--- name: playbook_picture(playbook text, version int, lang text, theme text) -> one
-select svg, state, error, $4::text as theme from playbook_picture_get($1::text, $2::int, $3::text);
+-- name: playbook_picture(playbook text, version int, lang text, colours text) -> one
+select svg, state, error, $4::text as colours from playbook_picture_get($1::text, $2::int, $3::text);
 
 -- name: playbook_files(published boolean) -> many
 -- Used by `muster playbook pull`.

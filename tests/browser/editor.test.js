@@ -108,7 +108,7 @@ test('the flow is drawn by the server and stands on the page as an image', async
   await seat.go('/playbooks/drawn');
   const image = byTest(page, 'picture').locator('img');
   assert.ok(await image.evaluate(async element => { await element.decode(); return element.naturalWidth > 50 && element.alt.length > 10; }));
-  const light = await (await page.request.get(server.url + '/playbooks/drawn/versions/1/picture')).text(), dark = await (await page.request.get(server.url + '/playbooks/drawn/versions/1/picture?theme=dark')).text();
+  const light = await (await page.request.get(server.url + '/playbooks/drawn/versions/1/picture?lang=en')).text(), dark = await (await page.request.get(server.url + '/playbooks/drawn/versions/1/picture?colours=dark&lang=en')).text();
   assert.match(light, /Close/);
   assert.match(light, /#14181d/);
   assert.doesNotMatch(dark, /#14181d|"#ffffff"/);

@@ -38,7 +38,7 @@ function show(findings) {
   const rows = text(list, 'ul', '', 'rows');
   for (const found of findings) {
     const row = text(rows, 'li', '');
-    const place = text(row, 'button', words.line.replace('{line}', found.line).replace('{column}', found.column), 'link');
+    const place = text(row, 'button', words.line.replace('%l', found.line).replace('%c', found.column), 'link');
     place.type = 'button';
     place.addEventListener('click', () => jump(found.line || 1, found.column || 1));
     row.append(' · ');
