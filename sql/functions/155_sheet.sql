@@ -14,7 +14,7 @@ create or replace function sheet_rows(wanted uuid, typed jsonb default null) ret
       'checked', nullif(typed #>> array['done', x.number] is not null, false), 'value', typed #>> array['value', x.number], 'at', typed #>> array['at', x.number]))
     order by x.position, x.occ, x.path, coalesce(x.nth, 0)), '[]')
   from (
-    select s.position, s.occ, s.path, i.n as nth, sheet_number(s, i.n) as number, coalesce(jsonb_strip_nulls(jsonb_build_object('zh', i.item -> 'zh', 'en', i.item -> 'en')), s.title, to_jsonb(s.step_id)) as title,
+    select s.position, s.occ, s.path, i.n as nth, sheet_number(s, i.n) as number, case when i.n is null then coalesce(s.title, s.detail -> 'title', to_jsonb(s.step_id)) else jsonb_strip_nulls(jsonb_build_object('zh', i.item -> 'zh', 'en', i.item -> 'en')) end as title,
       case when i.n is null then s.detail -> 'text' end as words, case when i.n is null then s.role end as role, i.item ->> 'id' as item, s.kind,
       coalesce(case when i.n is null then s.detail ->> 'critical' else i.item ->> 'critical' end, 'false')::bool as critical,
       case when i.n is null then s.status in ('done','overridden') else i.item ->> 'state' = 'done' end as done,
@@ -30,7 +30,7 @@ create or replace function sheet_rows(wanted uuid, typed jsonb default null) ret
       select null::bigint as n, null::jsonb as item
       union all
       select e.n, e.item from jsonb_array_elements(json_list(s.detail -> 'items')) with ordinality e(item, n)) i
-    where s.run_id = wanted and s.kind in ('task','checklist','decide','approve','report','wait','notify','status','http','call','inject')
+    where s.run_id = wanted and s.kind in ('task','checklist','decide','approve','report','wait','notify','status','http','call')   -- not what a drill has in store for its players
       and s.status not in ('skipped','cancelled')) x
 $$;
 

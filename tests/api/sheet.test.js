@@ -24,6 +24,7 @@ test('the sheet has a number for every box, steps that may still come included',
   assert.equal(new Set(numbers).size, numbers.length);
   const confirm = rows.find(r => r.path === 'confirm' && !r.is_item);
   assert.deepEqual(rows.filter(r => r.path === 'confirm' && r.is_item).map(r => r.number), [1, 2, 3, 4].map(n => `${confirm.number}.${n}`));
+  assert.equal(confirm.title.en, 'Confirm the impact within five minutes');
   assert.ok(rows.some(r => r.path === 'respond/restore/verify'), 'what comes later is on the paper too');
   const text = (await page.get(`/runs/${run}/sheet`)).text;
   assert.match(text, /name="done\.\d+\.1"/);
