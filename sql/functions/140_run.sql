@@ -167,6 +167,12 @@ create or replace function run_may_control(r run) returns boolean language sql s
   select run_may_command(r) or me() is not null and exists (select 1 from jsonb_array_elements(json_list(r.state #> '{roles,controller}')) p where p.value->>'id' = me()::text)
 $$;
 
+-- Who sees what a drill has in store before it comes: its controllers; where it has none, whoever commands and so controls it too.
+create or replace function run_sees_injects(r run) returns boolean language sql stable as $$
+  select case when json_list(r.state #> '{roles,controller}') <> '[]' then exists (select 1 from jsonb_array_elements(r.state #> '{roles,controller}') p where p.value->>'id' = me()::text)
+    else run_may_command(r) end
+$$;
+
 -- Which of the powers make sense for a step now, for the buttons; the engine decides when one is pressed.
 create or replace function step_can(s run_step, r run, live boolean, command boolean) returns jsonb language sql stable as $$
   select jsonb_strip_nulls(jsonb_build_object(
@@ -329,7 +335,7 @@ drop function if exists run_view(run, boolean);
 create or replace function run_view(r run, everything boolean default false, form jsonb default null) returns jsonb language sql stable as $$
   with v as (select w.title, w.body, p.slug from playbook_version w join playbook p on p.id = w.playbook_id where w.playbook_id = r.playbook_id and w.version = r.playbook_version),
   roles as (select case jsonb_typeof(v.body->'roles') when 'object' then v.body->'roles' else '{}' end as roles from v),
-  steps as (select s.* from run_step s where s.run_id = r.id and (step_is_work(s.kind) and (s.kind <> 'call' or s.detail ? 'child') or coalesce((s.detail->>'asks')::bool, false))),
+  steps as (select s.* from run_step s where s.run_id = r.id and (s.kind <> 'inject' or s.detail #> '{inject,delivered_at}' is not null or run_sees_injects(r)) and (step_is_work(s.kind) and (s.kind <> 'call' or s.detail ? 'child') or coalesce((s.detail->>'asks')::bool, false))),
   counts as (select count(*) filter (where ended_at is not null) as done, count(*) as total from steps)
   select jsonb_build_object('id', r.id, 'playbook', v.slug, 'title', v.title, 'version', r.playbook_version, 'kind', r.kind, 'status', r.status,
     'is', jsonb_build_object(r.status, true), 'open', r.finished_at is null, 'created_at', iso(r.created_at), 'finished_at', iso(r.finished_at),
