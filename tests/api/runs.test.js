@@ -135,7 +135,8 @@ test('what cannot be called fails its step with a reason, and the commander is a
   await publish('calls-gone', `steps:
   - {call: gone, playbook: leaf-gone, title: {zh: 调用, en: Call}}
 `);
-  await commander('POST', '/playbooks/leaf-gone/versions/1/retire');
+  const retired = await commander('POST', '/playbooks/leaf-gone/versions/1/retire', { reason: 'no longer used here' });
+  assert.ok(retired.status < 400, retired.text);
   const { run } = await start('calls-gone');
   const failed = await step(run, 'gone');
   assert.equal(failed.status, 'failed');
