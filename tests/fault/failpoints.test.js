@@ -1,4 +1,5 @@
-// The program ends, as if the power had gone, at every point where it takes a step that can be half done; the first two times it comes there.
+// The program ends, as if the power had gone, at every point where it takes a step that can be half done; the first two times it comes there
+// (four in the long mode; a point that is passed less often is then passed alive).
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -165,10 +166,10 @@ test('the short story undisturbed', { skip }, async () => {
   assert.deepEqual(expected.deaths, []);
 });
 
-for (const point of points.filter(name => !['outbox_started', 'call_started'].includes(name))) for (const hit of [1, 2])
+for (const point of points.filter(name => !['outbox_started', 'call_started'].includes(name))) for (let hit = 1; hit <= (process.env.MUSTER_LONG ? 4 : 2); hit++)
   test(`killed at ${point}, time ${hit}`, { skip }, async () => {
     const got = await short(`${point}:${hit}`);
-    assert.ok(got.deaths.length >= 1, 'somebody passed there');
+    if (hit <= 2) assert.ok(got.deaths.length >= 1, 'somebody passed there');
     assert.deepEqual(got.done, expected.done, 'the same actions were acknowledged');
     assert.deepEqual(got.told, expected.told, 'the same notices');
     assert.deepEqual(got.lines, expected.lines, 'the same timeline');

@@ -1,4 +1,4 @@
-// serve and work are killed without warning, fifty times, at random moments of one incident. In the end nothing tells the difference.
+// serve and work are killed without warning, fifty times (two hundred in the long mode), at random moments of one incident. In the end nothing tells the difference.
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { muster, until } from '../lib/muster.js';
@@ -6,7 +6,7 @@ import { hookServer, mailServer } from '../lib/receivers.js';
 import { cast, channels, lapse, play, seeded, sound, timeline } from '../lib/story.js';
 
 const seed = Number(process.env.FAULT_SEED) || (Date.now() % 1000000);
-const KILLS = 50;
+const KILLS = process.env.MUSTER_LONG ? 200 : 50;
 const random = seeded(seed);
 let mail, hook, quiet, server;
 
