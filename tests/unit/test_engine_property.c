@@ -1,5 +1,5 @@
 /* Random events, legal and illegal, on the library playbooks: whatever comes, the invariants of a run hold and replay is equal.
- * MU_SEED and MU_STEPS make a run longer or repeat one; the seed is printed when something breaks. */
+ * MU_SEED and MU_STEPS make a run longer or repeat one, MUSTER_LONG=1 takes half a million steps; the seed is printed when something breaks. */
 #include "invariants.h"
 
 static const char *const names[] = { "playbooks/incident/mobile-banking-outage.yaml", "playbooks/incident/payment-outage.yaml", "playbooks/drill/tabletop.yaml" };
@@ -145,7 +145,7 @@ static void
 test_random(void **state)
 {
     const char *wanted = getenv("MU_SEED"), *steps = getenv("MU_STEPS");
-    unsigned most = steps == NULL ? 2000 : (unsigned)strtoul(steps, NULL, 10), total = 0, ended = 0;
+    unsigned most = steps != NULL ? (unsigned)strtoul(steps, NULL, 10) : getenv("MUSTER_LONG") != NULL ? 500000 : 2000, total = 0, ended = 0;
 
     (void)state;
     seed = wanted == NULL ? UINT64_C(20261124) : strtoull(wanted, NULL, 10);
