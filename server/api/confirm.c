@@ -22,11 +22,11 @@ mu_err mu_api_step_confirm(mu_req *rq)
     mu_tx *tx;
     size_t i;
 
-    if (json_array_size(items) == 0)
-        return mu_fail(mu_req_problem(rq), MU_INVALID, "/items", "error.sheet.empty", NULL);
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_run_open, mu_bind(rq, Q_run_open), &run));
     TRY(mu_one(tx, Q_step_open, ARGS(mu_path(rq, "run"), mu_body(rq, "path"), mu_body(rq, "occ"), NULL), &step));
+    if (json_array_size(items) == 0)
+        return mu_fail(mu_req_problem(rq), MU_INVALID, "/items", "error.sheet.empty", NULL);
     json_array_foreach(items, i, item)
         TRY(mu_run_event(tx, mu_path(rq, "run"), event_of(rq, mu_col(step, "occ"), json_string_value(item)), NULL, NULL, NULL));
     TRY(mu_one(tx, Q_step_after, ARGS(mu_path(rq, "run"), mu_body(rq, "path"), mu_col(step, "occ")), &rows));

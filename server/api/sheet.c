@@ -100,11 +100,11 @@ mu_err mu_api_sheet_type(mu_req *rq)
     json_t *rows;
     mu_tx *tx;
 
-    if (json_object_size(json_object_get(mu_body_json(rq), "done")) == 0)
-        return mu_fail(mu_req_problem(rq), MU_INVALID, "/done", "error.sheet.empty", NULL);
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_run_open, mu_bind(rq, Q_run_open), &run));
     TRY(mu_one(tx, Q_sheet_rows, ARGS(mu_path(rq, "run")), &found));
+    if (json_object_size(json_object_get(mu_body_json(rq), "done")) == 0)
+        return mu_fail(mu_req_problem(rq), MU_INVALID, "/done", "error.sheet.empty", NULL);
     TRY(mu_json_parse(mu_req_arena(rq), mu_col(found, "rows"), strlen(mu_col(found, "rows")), mu_req_problem(rq), &rows));
     TRY(all_boxes(rq, tx, rows));
     mu_req_hint(rq, mu_printf(mu_req_arena(rq), "incident:%s *", mu_col(run, "ref")));

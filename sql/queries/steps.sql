@@ -21,7 +21,7 @@ select occ, given as values from step_open($1::uuid, $2::text, $3::int, $4::json
 select step_data($1::uuid, $2::text, $3::jsonb)::text as data;
 
 -- name: run_sheet(run text, form jsonb) -> one
-select run_sheet($1::uuid, $2::jsonb)::text as body;
+select s.body::text as body from (select run_sheet($1::uuid, $2::jsonb) as body) as s where s.body is not null;
 
 -- name: sheet_rows(run text) -> one
 select sheet_rows($1::uuid)::text as rows, '/runs/' || $1::text as location from run_duty($1::uuid);
