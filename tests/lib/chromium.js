@@ -92,12 +92,12 @@ export function screens({ ref, run, people, report, drill, status }) {
   const { commander, admin, compliance, auditor } = people;
   return [
     ['signin', '/signin', null], ['home', '/', commander], ['incidents', '/incidents', commander], ['declare', '/declare', commander], ['incident', `/incidents/${ref}`, commander],
-    ['drill', `/incidents/${drill}`, commander], ['receipt', `/incidents/${ref}/receipt`, commander], ['timeline', `/incidents/${ref}/timeline`, commander], ['run', `/runs/${run}`, commander],
+    ['drill', `/incidents/${drill}`, commander], ['receipt', `/incidents/${ref}/receipt`, commander], ['timeline', `/incidents/${ref}/timeline`, commander], ['run', `/runs/${run}`, commander], ['sheet', `/runs/${run}/sheet`, commander],
     ['deliveries', `/incidents/${ref}/deliveries`, commander], ['dead', '/deliveries', commander], ['status-post', `/incidents/${ref}/status-updates`, commander], ['print', `/incidents/${ref}/print`, commander], ['executive', '/executive', commander],
     ['incident-reports', `/incidents/${ref}/reports`, compliance], ['report', `/reports/${report}`, compliance], ['report-document', `/reports/${report}/document`, compliance], ['reports', '/reports', compliance],
     ['playbooks', '/playbooks', commander], ['playbook', '/playbooks/mobile-banking-outage', commander], ['rehearsal', '/playbooks/mobile-banking-outage/versions/1/rehearsal?seed=3', commander], ['services', '/services', commander], ['service', '/services/mobile-banking', commander],
     ['service-edit', '/services/mobile-banking/edit', admin], ['import', '/services/import', admin], ['people', '/people', admin], ['person', `/people/${people.responder.id}`, admin], ['roles', '/roles', admin], ['teams', '/teams', admin],
-    ['components', '/components', admin], ['component', '/components/mobile-banking', admin], ['endpoints', '/endpoints', admin], ['settings', '/settings', admin], ['tokens', '/tokens', admin],
+    ['components', '/components', admin], ['component', '/components/mobile-banking', admin], ['endpoints', '/endpoints', admin], ['connections', '/connections', admin], ['secrets', '/secrets', admin], ['settings', '/settings', admin], ['tokens', '/tokens', admin],
     ['me', '/me', commander], ['password', '/password', commander], ['audit', '/audit', auditor], ['search', '/search?q=银行', commander], ['not-found', '/incidents/INC-2020-9999', commander, 404],
     ['status', '/status', null], ['status-incident', `/status/incidents/${status}`, null], ['status-history', '/status/history', null],
   ];
