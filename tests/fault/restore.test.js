@@ -40,6 +40,8 @@ ${call('ask', 'again', 'idempotent')}${call('file', 'once', 'once')}  - {wait: w
   - {task: last, title: {zh: 最后一步, en: Last}, role: commander}
   - {end: closed, outcome: completed, title: {zh: 结束, en: Closed}}
 `;
+// The sample bank has a drill of its own under way, whose clocks may speak up meanwhile.
+const told = () => hook.calls.filter(c => String(c.raw).includes('Please note'));
 const settings = { MUSTER_HOOKS_ALLOW: '127.0.0.0/8', MUSTER_HOOKS_HTTP: 'on', MUSTER_HOOKS_TIMEOUT: '60s', MUSTER_WORK_CHILD: 'off' };
 const tool = (name, ...args) => execFileSync(path.join(process.env.MUSTER_TEST_PG_BIN, name), args, { stdio: ['ignore', 'pipe', 'pipe'] });
 
@@ -85,7 +87,7 @@ test('a run goes on in the restored database', async () => {
 
   // All three have left and nobody has answered: now the backup is taken, and the house burns down.
   house.workers = house.launch('work');
-  await until('all three to be on their way', () => hook.calls.length === 1 && system.calls.length === 2, 60);
+  await until('all three to be on their way', () => told().length === 1 && system.calls.length === 2, 60);
   const file = path.join(mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'dump-')), 'muster.sql');
   tool('pg_dump', '-f', file, house.db.name);
   await house.kill();
@@ -94,7 +96,7 @@ test('a run goes on in the restored database', async () => {
   holding = false;
 
   const db = await restored(file);
-  const kept = await db.one(`select (select count(*)::int from outbox_batch b join outbox o on o.id = any(b.ids) where o.channel = 'webhook') as notices,
+  const kept = await db.one(`select (select count(*)::int from outbox_batch b join outbox o on o.id = any(b.ids) where o.path = 'under_way/tell/tell') as notices,
     (select count(*)::int from http_call where state = 'claimed') as calls`);
   assert.deepEqual(kept, { notices: 1, calls: 2 }, 'what was on its way is in the backup as claimed');
   await lapse(db);                                // the leases end by themselves; nobody waits for that here
@@ -103,8 +105,8 @@ test('a run goes on in the restored database', async () => {
   const again = { commander: await bearer(other, people.commander.who, ['commander', 'admin']) };
 
   await until('the notice and the call to arrive', async () => (await step(db, 'tell')).status === 'done' && (await step(db, 'ask')).status === 'done', 60);
-  assert.equal(hook.calls.length, 2);
-  assert.equal(new Set(hook.calls.map(c => c.headers['webhook-id'])).size, 1, 'the notice came again under its key');
+  assert.equal(told().length, 2);
+  assert.equal(new Set(told().map(c => c.headers['webhook-id'])).size, 1, 'the notice came again under its key');
   const keys = target => system.calls.filter(c => c.path === target).map(c => c.headers['idempotency-key']);
   assert.deepEqual([keys('/again').length, new Set(keys('/again')).size], [2, 1], 'and so did the call');
   await until('the other call to be of unknown fate', async () => (await step(db, 'file')).status === 'unknown', 60);
