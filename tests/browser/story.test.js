@@ -198,7 +198,7 @@ test('the whole story in English, at a desk, with scripts', async () => {
 
 test('the whole story in Chinese, on a phone, without scripts', async () => {
   const seat = Object.assign(await open(browser, server, { language: 'zh', size: NARROW, scripts: false }), { scripts: false, language: 'zh' });
-  await full(seat, { login: 'lin.yue', name: '林悦', title: '手机银行登录大面积失败', shot: shots && path.join(shots, 'incident-zh-phone.png') });
+  await full(seat, { login: 'fan.qiao', name: '樊乔', title: '手机银行登录大面积失败', shot: shots && path.join(shots, 'incident-zh-phone.png') });
   await seat.close();
 });
 
