@@ -383,15 +383,6 @@ inside(const mu_node *node, const mu_block *block)
     return false;
 }
 
-static bool
-below(const mu_node *node, const mu_node *top)
-{
-    for (const mu_node *n = node->block->owner; n != NULL; n = n->block->owner)
-        if (n == top)
-            return true;
-    return false;
-}
-
 static void
 check_parallel(mu_reader *r, const mu_node *parallel)
 {
@@ -402,7 +393,7 @@ check_parallel(mu_reader *r, const mu_node *parallel)
         for (size_t i = parallel->ord + 1; i < r->pb->node_count; i++) {
             const mu_node *node = r->pb->nodes[i];
             set own, none = { { 0 } };
-            if (!below(node, parallel))
+            if (!mu_node_below(node, parallel))
                 break;                            /* nodes below a step follow it without a gap */
             if (!inside(node, parallel->blocks[b]))
                 continue;
@@ -422,7 +413,7 @@ check_parallel(mu_reader *r, const mu_node *parallel)
 static void
 check_at_once(mu_reader *r, const mu_node *loop)
 {
-    for (size_t i = loop->ord + 1; i < r->pb->node_count && below(r->pb->nodes[i], loop); i++) {
+    for (size_t i = loop->ord + 1; i < r->pb->node_count && mu_node_below(r->pb->nodes[i], loop); i++) {
         set own = own_sets(r->pb, r->pb->nodes[i], true);
         for (size_t v = 0; v < r->pb->var_count; v++)
             if (has(r->pb, &own, r->pb->vars[v].name))
@@ -454,7 +445,7 @@ check_while(mu_reader *r, const mu_node *loop)
 {
     change c = { .r = r, .milestones = mu_json_own(r->arena, json_object()) };
 
-    for (size_t i = loop->ord + 1; i < r->pb->node_count && below(r->pb->nodes[i], loop); i++) {
+    for (size_t i = loop->ord + 1; i < r->pb->node_count && mu_node_below(r->pb->nodes[i], loop); i++) {
         c.made = either(c.made, own_sets(r->pb, r->pb->nodes[i], true));
         if (r->pb->nodes[i]->kind == MU_K_MILESTONE)
             json_object_set_new(c.milestones, r->pb->nodes[i]->id, json_true());

@@ -26,20 +26,11 @@ outside(const mu_reader *r, const mu_node *node)
     return false;
 }
 
-static bool
-below(const mu_node *node, const mu_node *top)
-{
-    for (const mu_node *n = node->block->owner; n != NULL; n = n->block->owner)
-        if (n == top)
-            return true;
-    return false;
-}
-
 /* Branches that are cancelled when enough others have ended: an effect in them may or may not have happened. */
 static void
 check_join(mu_reader *r, const mu_node *parallel)
 {
-    for (size_t i = parallel->ord + 1; i < r->pb->node_count && below(r->pb->nodes[i], parallel); i++) {
+    for (size_t i = parallel->ord + 1; i < r->pb->node_count && mu_node_below(r->pb->nodes[i], parallel); i++) {
         const mu_node *node = r->pb->nodes[i];
         if (outside(r, node))
             mu_find(r, "V31", "cancelled", MU_FINDING_WARNING, node->path, node->pointer, "name", node->id, "join", parallel->id, NULL);

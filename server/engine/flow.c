@@ -99,15 +99,6 @@ mu_begin(mu_motion *m, mu_inst *inst)
 
 /* -- closing ------------------------------------------------------------------------------------------------------------- */
 
-bool
-mu_node_below(const mu_node *node, const mu_node *top)
-{
-    for (const mu_node *n = node->block->owner; n != NULL; n = n->block->owner)
-        if (n == top)
-            return true;
-    return false;
-}
-
 /* Rows of steps below that have not begun show what became of what encloses them. The nodes below a node follow it without a gap. */
 void
 mu_dirty_below(mu_motion *m, const mu_node *top)

@@ -27,6 +27,15 @@ node_by_path(const void *key, const void *item)
     return strcmp(key, (*(mu_node *const *)item)->path);
 }
 
+bool
+mu_node_below(const mu_node *node, const mu_node *top)
+{
+    for (const mu_node *n = node->block->owner; n != NULL; n = n->block->owner)
+        if (n == top)
+            return true;
+    return false;
+}
+
 const mu_node *
 mu_node_find(const mu_playbook *pb, const char *path)
 {

@@ -160,6 +160,7 @@ bool        mu_kind_find(const char *name, mu_kind *ret);
 bool        mu_kind_person(mu_kind kind);        /* a person closes it */
 
 const mu_node *mu_node_find(const mu_playbook *pb, const char *path);
+bool           mu_node_below(const mu_node *node, const mu_node *top);   /* at any depth; not itself */
 const mu_var  *mu_var_find(const mu_playbook *pb, const char *name);
 const mu_node *mu_milestone_find(const mu_playbook *pb, const char *id);
 bool           mu_role_known(const mu_playbook *pb, const char *role);

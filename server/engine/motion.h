@@ -82,7 +82,6 @@ void mu_run_handler(mu_motion *m, mu_inst *inst, const mu_block *block);
 void mu_end_run(mu_motion *m, const char *status, const char *outcome);
 void mu_dirty_below(mu_motion *m, const mu_node *top);
 void mu_cancel_below(mu_motion *m, const mu_inst *top, const char *cause);
-bool mu_node_below(const mu_node *node, const mu_node *top);
 void mu_settle(mu_motion *m);                                  /* works the agenda off */
 
 /* -- kinds.c -- */

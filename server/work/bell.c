@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "clock.h"
+
 void
 mu_bell_make(mu_bell *bell)
 {
@@ -66,4 +68,15 @@ mu_bell_wait(mu_bell *bell, uint64_t *seen, int64_t ms)
     while (bell->count == *seen && !atomic_load(&bell->stop) && pthread_cond_timedwait(&bell->rung, &bell->lock, &end) == 0) { }
     *seen = bell->count;
     pthread_mutex_unlock(&bell->lock);
+}
+
+bool
+mu_bell_due(int64_t *last, int64_t every)
+{
+    int64_t now = mu_monotonic_ms();
+
+    if (*last != 0 && now - *last < every)
+        return false;
+    *last = now;
+    return true;
 }

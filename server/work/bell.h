@@ -25,4 +25,7 @@ bool mu_bell_heard(mu_bell *bell, uint64_t *seen);
 /* Waits until the bell was rung since *seen, at most `ms` milliseconds; updates *seen. */
 void mu_bell_wait(mu_bell *bell, uint64_t *seen, int64_t ms);
 
+/* True once every `every` milliseconds of this process; the first time at once. *last starts as 0. */
+bool mu_bell_due(int64_t *last, int64_t every);
+
 #endif

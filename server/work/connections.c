@@ -358,17 +358,6 @@ settle_lost(const mu_outbox *outbox)
 
 /* ---- the loop ---- */
 
-static bool
-due(int64_t *last, int64_t every)
-{
-    int64_t now = mu_monotonic_ms();
-
-    if (*last != 0 && now - *last < every)
-        return false;
-    *last = now;
-    return true;
-}
-
 void
 mu_calls_loop(const mu_outbox *outbox, const mu_fetch_policy *policy, mu_bell *bell, int poll_ms, _Atomic(mu_fetch *) *waker)
 {
@@ -389,7 +378,7 @@ mu_calls_loop(const mu_outbox *outbox, const mu_fetch_policy *policy, mu_bell *b
             asked = mu_monotonic_ms();
             more = take(&l) > 0;
         }
-        if (!stopping && due(&looked, LOST_MS))
+        if (!stopping && mu_bell_due(&looked, LOST_MS))
             settle_lost(outbox);
         if (l.open > 0 && l.ended == NULL)
             mu_fetch_run(l.fetch, 200);

@@ -230,18 +230,6 @@ measure(const mu_outbox *outbox, mu_arena *arena)
     gauge(MU_METRIC_OUTBOX_DEAD, mu_cell(row, 0, 2));
 }
 
-/* True once every `every` milliseconds. */
-static bool
-due(int64_t *last, int64_t every)
-{
-    int64_t now = mu_monotonic_ms();
-
-    if (*last != 0 && now - *last < every)
-        return false;
-    *last = now;
-    return true;
-}
-
 void
 mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
 {
@@ -258,19 +246,19 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
         if (fired == 0 && unfolded)
             simple(outbox->db, arena, Q_warnings_fold, NO_ARGS, "fold");
         unfolded = fired > 0;
-        if (due(&ticked, 500))
+        if (mu_bell_due(&ticked, 500))
             tick_clocks(outbox, arena);
-        if (due(&swept, 2000))
+        if (mu_bell_due(&swept, 2000))
             sweep(outbox, arena);
-        if (due(&alarmed, 2000))
+        if (mu_bell_due(&alarmed, 2000))
             raise_alarms(outbox, arena, late);
-        if (due(&looked, 5000))
+        if (mu_bell_due(&looked, 5000))
             look_at_reports(outbox, arena);
-        if (due(&measured, 10000)) {
+        if (mu_bell_due(&measured, 10000)) {
             measure(outbox, arena);
             share_counters(outbox, arena, shared);
         }
-        if (due(&tidied, 300000))
+        if (mu_bell_due(&tidied, 300000))
             simple(outbox->db, arena, Q_housekeeping, NO_ARGS, "housekeeping");
         if (fired == 0)
             mu_bell_wait(bell, &seen, poll_ms);
