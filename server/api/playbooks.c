@@ -132,11 +132,11 @@ mu_err mu_api_playbook_publish(mu_req *rq)
     TRY(mu_one(tx, Q_playbook_recheck, ARGS(slug, version), &rows));
     text = mu_col(rows, "source") != NULL ? mu_col(rows, "source") : mu_col(rows, "document");
     TRY(mu_playbook_look(tx, slug, true, text, strlen(text), &findings, &doc, &playbook));
-    TRY(mu_one(tx, Q_playbook_publish, ARGS(slug, version, mu_json_text(arena, mu_findings_json(&findings)), mu_body(rq, "note")), &rows));
-    const bool published = mu_same(mu_col(rows, "published"), "t");
+    TRY(mu_one(tx, Q_playbook_publish, ARGS(slug, version, mu_json_text(arena, mu_findings_json(&findings)), mu_body(rq, "note"), mu_body(rq, "let_pass")), &rows));
+    const char *outcome = mu_strdup(arena, mu_col(rows, "outcome")), *n_open = mu_strdup(arena, mu_col(rows, "n"));
     TRY(mu_commit(tx));
-    if (!published)
-        return mu_fail(mu_req_problem(rq), MU_CONFLICT, "", "error.playbook.findings", NULL);
+    if (!mu_same(outcome, "published"))
+        return mu_fail(mu_req_problem(rq), MU_CONFLICT, mu_same(outcome, "error.playbook.warnings") ? "/let_pass" : "", outcome, "n", n_open, NULL);
     return mu_reply_json(rq, 201, json_object(), mu_printf(arena, "/playbooks/%s/versions/%s", slug, version));
 }
 

@@ -154,8 +154,8 @@ begin
       'text', v.body -> 'text', 'plan', v.body -> 'plan', 'findings', found, 'has_findings', v.findings <> '[]', 'has_source', coalesce(v.source_text, '') <> '', 'has_roles', jsonb_typeof(v.body -> 'roles') = 'object' and v.body -> 'roles' <> '{}',
       'roles', (select jsonb_agg(jsonb_build_object('id', e.key, 'name', case when jsonb_typeof(e.value) = 'object' and e.value ?| array['zh','en'] then e.value else to_jsonb(e.key) end) order by e.key)
         from jsonb_each(case when jsonb_typeof(v.body -> 'roles') = 'object' then v.body -> 'roles' else '{}' end) e),
-      'can', jsonb_build_object('publish', open and playbook_may_publish() and not (two and mine),
-        'publish_other', open and two and mine, 'submit', v.state = 'draft' and playbook_may_write(),
+      'can', jsonb_build_object('publish', v.state = 'in_review' and playbook_may_publish() and not (two and mine),
+        'publish_other', v.state = 'in_review' and two and mine, 'submit', v.state = 'draft' and playbook_may_write(),
         'withdraw', v.state = 'in_review' and (mine or playbook_may_write()), 'return', v.state = 'in_review' and playbook_may_publish(),
         'retire', v.state = 'published' and playbook_may_write(), 'discard', open and playbook_may_write(),
         'edit', playbook_may_write() and (d.version is null or d.version = v.version) and v.state in ('draft','published'),
@@ -348,28 +348,40 @@ declare v playbook_version%rowtype;
 begin
   if not playbook_may_publish() then perform refuse('MU403', 'error.playbook.publish_role'); end if;
   v := playbook_locked(playbook_recheck.slug, wanted);
-  if v.state not in ('draft','in_review') then perform refuse('MU409', 'error.playbook.not_draft'); end if;
   if playbook_two_person() and playbook_is_mine(v) then perform refuse('MU403', 'error.playbook.own'); end if;
+  if v.state = 'draft' then perform refuse('MU409', 'error.playbook.not_submitted'); end if;
+  if v.state <> 'in_review' then perform refuse('MU409', 'error.playbook.not_in_review'); end if;
   if not v.readable then perform refuse('MU409', 'error.playbook.findings'); end if;
   return query select case when v.source_format <> 'cacao-2.0' then v.source_text end, v.body, v.state;
 end $$;
 
--- What was found in a file of another format stays beside it. Published by a second person, never with an error left that was not waived. Earlier versions retire; runs keep the one they have.
+-- What was found in a file of another format stays beside it. Published by a second person, never with an error left that was not waived,
+-- nor with a warning nobody answered for: `let_pass` is the publisher's reason for those that are still open, kept with each of them.
+-- Answers what became of it: published, or error.playbook.findings or .warnings, with the number. Earlier versions retire; runs keep the one they have.
 drop function if exists playbook_publish(text, int);
 drop function if exists playbook_publish(text, int, jsonb, text);
-create function playbook_publish(slug text, wanted int, findings jsonb, note text) returns boolean language plpgsql as $$
-declare v playbook_version%rowtype;
+create or replace function playbook_publish(slug text, wanted int, findings jsonb, note text, let_pass text) returns table(outcome text, n int) language plpgsql as $$
+#variable_conflict use_column
+declare v playbook_version%rowtype; v_open jsonb; f jsonb;
 begin
   v := playbook_locked(slug, wanted);
   update playbook_version x set findings = playbook_publish.findings || coalesce((select jsonb_agg(f) from jsonb_array_elements(x.findings) f where f ->> 'id' ~ '^C' and x.source_format = 'cacao-2.0'), '[]') where x.playbook_id = v.playbook_id and x.version = wanted returning * into v;
-  if playbook_blocked(v) then return false; end if;
+  select coalesce(jsonb_agg(distinct jsonb_build_object('key', x -> 'key', 'id', x -> 'id', 'path', x -> 'path', 'level', x -> 'level')), '[]') into v_open
+  from jsonb_array_elements(playbook_findings(v)) x where (x ->> 'open')::boolean;
+  if jsonb_path_exists(v_open, '$[*] ? (@.level == "error")') then return query select 'error.playbook.findings', jsonb_array_length(v_open); return; end if;
+  if v_open <> '[]' and coalesce(let_pass, '') = '' then return query select 'error.playbook.warnings', jsonb_array_length(v_open); return; end if;
+  for f in select x from jsonb_array_elements(v_open) x loop
+    insert into playbook_waiver(playbook_id, version, finding, rule, by, at, reason) values (v.playbook_id, wanted, f ->> 'key', f ->> 'id', me(), app_now(), let_pass);
+    perform playbook_did(v.playbook_id, wanted, 'waived', let_pass, jsonb_build_object('rule', f ->> 'id', 'path', f ->> 'path'));
+    perform audit('playbook.waived', slug || '/' || wanted, jsonb_build_object('rule', f ->> 'id', 'path', f ->> 'path', 'reason', let_pass));
+  end loop;
   update playbook_version x set state = 'retired' where x.playbook_id = v.playbook_id and x.state = 'published';
   update playbook_version x set state = 'published', published_at = app_now(), published_by = me(), approved_by = array_remove(array[me()], null)
   where x.playbook_id = v.playbook_id and x.version = wanted;
   update playbook x set archived_at = null where x.id = v.playbook_id;
   perform playbook_did(v.playbook_id, wanted, 'published', note, jsonb_build_object('sha256', v.body_sha256));
   perform audit('playbook.published', slug || '/' || wanted, jsonb_build_object('sha256', v.body_sha256, 'imported_by', v.created_by));
-  return true;
+  return query select 'published', jsonb_array_length(v_open);
 end $$;
 
 -- Out of use: the published version, or a draft nobody wants.

@@ -41,8 +41,8 @@ select '{}' as body, '/playbooks/' || $1::text || '/versions/' || $2::int as loc
 -- name: playbook_recheck(playbook text, version int) -> one
 select source, document::text as document, state from playbook_recheck($1::text, $2::int);
 
--- name: playbook_publish(playbook text, version int, findings jsonb, note text) -> one
-select playbook_publish($1::text, $2::int, $3::jsonb, $4::text) as published;
+-- name: playbook_publish(playbook text, version int, findings jsonb, note text, let_pass text) -> one
+select outcome, n from playbook_publish($1::text, $2::int, $3::jsonb, $4::text, $5::text);
 
 -- name: playbook_retire(playbook text, version int, reason text) -> one
 select '{}' as body, '/playbooks/' || $1::text || '/versions/' || $2::int as location from playbook_retire($1::text, $2::int, $3::text);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { muster, person, bearer, until } from '../lib/muster.js';
+import { muster, person, bearer, until, published } from '../lib/muster.js';
 import { Browser, multipart, request } from '../lib/browser.js';
 
 let server, author, second, third, viewer, browser, people;
@@ -33,7 +33,7 @@ const STEPS = `  - task: first
 `;
 const good = answer => { assert.ok(answer.status < 300, `${answer.status} ${answer.text}`); return answer; };
 const code = answer => answer.json?.errors?.[0]?.code;
-const publish = async (id, version) => good(await second('POST', `/playbooks/${id}/versions/${version}/publish`, {}));
+const publish = async (id, version) => good(await published(author, second, id, version));
 const draft = async id => { const answer = good(await author('GET', `/playbooks/${id}/draft`)); return { ...answer.json, etag: `"${answer.json.etag}"` }; };
 const save = (who, id, text, etag) => who('PUT', `/playbooks/${id}/draft`, { text }, { 'If-Match': etag });
 const change = async (id, what) => author('POST', `/playbooks/${id}/draft/changes`, what, { 'If-Match': (await draft(id)).etag });
@@ -54,7 +54,7 @@ test('draft, in review, back, in review, published, next version, retired: who, 
   assert.equal(code(await author('POST', `${at}/withdraw`)), 'error.playbook.not_in_review');
   good(await author('POST', `${at}/submit`, {}));
   assert.equal(code(await author('POST', `${at}/publish`, {})), 'error.playbook.own');
-  await publish('life', 1);
+  good(await second('POST', `${at}/publish`, {}));
   assert.equal(code(await author('POST', `${at}/withdraw`)), 'error.playbook.not_in_review', 'what is published stays');
   const { json } = await viewer('GET', at);
   assert.deepEqual(json.acts.map(a => [a.act, a.by?.login]).reverse(), [['created', 'anna.author'], ['submitted', 'anna.author'], ['returned', 'paul.publisher'], ['submitted', 'anna.author'],
@@ -69,20 +69,23 @@ test('draft, in review, back, in review, published, next version, retired: who, 
 test('whoever wrote into a draft may not publish it, even when somebody else began it', async () => {
   good(await third('POST', '/playbooks', { text: book('shared', STEPS) }));
   good(await save(author, 'shared', book('shared', STEPS.replace('Do the first', 'Do it')), (await draft('shared')).etag));
+  assert.equal(code(await second('POST', '/playbooks/shared/versions/1/publish', {})), 'error.playbook.not_submitted', 'nobody publishes what was not handed in');
+  assert.doesNotMatch((await new Browser(server).become(people.second).then(page => page.get('/playbooks/shared/versions/1'))).text, /data-testid="publish-form"/, 'nor is it offered');
+  good(await third('POST', '/playbooks/shared/versions/1/submit', {}));
   assert.equal(code(await author('POST', '/playbooks/shared/versions/1/publish', {})), 'error.playbook.own');
-  await publish('shared', 1);
+  good(await second('POST', '/playbooks/shared/versions/1/publish', {}));
 });
 
 test('a draft keeps its text with errors, and when it cannot be read at all; nothing of it can be published', async () => {
   good(await author('POST', '/playbooks', { text: book('rough', STEPS) }));
   const wrong = good(await save(author, 'rough', book('rough', '  - {task: t}\n'), (await draft('rough')).etag));
   assert.ok(wrong.json.findings.some(f => f.id === 'V16' && f.text), wrong.text);
-  assert.equal(code(await second('POST', '/playbooks/rough/versions/1/publish', {})), 'error.playbook.findings');
+  assert.equal(code(await author('POST', '/playbooks/rough/versions/1/submit', {})), 'error.playbook.findings');
   const broken = 'format: muster/1\nid: rough\nsteps: [\n';
   const answer = good(await save(author, 'rough', broken, wrong.headers.get('etag')));
   assert.equal(answer.json.readable, false);
   assert.equal((await draft('rough')).source, broken.trim());
-  assert.equal(code(await second('POST', '/playbooks/rough/versions/1/publish', {})), 'error.playbook.findings');
+  assert.equal(code(await second('POST', '/playbooks/rough/versions/1/publish', {})), 'error.playbook.not_submitted');
   assert.equal(code(await author('POST', '/playbooks/rough/versions/1/submit', {})), 'error.playbook.findings');
   const page = await browser.get('/playbooks/rough/versions/1');
   assert.match(page.text, /data-testid="unreadable"/);
@@ -146,7 +149,8 @@ test('V32 passes when two people waive it, each with a reason; a warning when on
   const v32 = (await findings()).find(f => f.id === 'V32');
   assert.ok(v32, made.text);
   assert.deepEqual((await findings()).filter(f => f.level === 'error').map(f => f.id), ['V32'], JSON.stringify(await findings()));
-  assert.equal(code(await second('POST', `${at}/publish`, {})), 'error.playbook.findings');
+  good(await author('POST', `${at}/submit`, {}));
+  assert.equal(code(await second('POST', `${at}/publish`, { let_pass: 'a reason does not make an error pass' })), 'error.playbook.findings');
   const key = (await findings()).find(f => f.id === 'V32').key;
   assert.equal((await author('POST', `${at}/waivers`, { finding: key, reason: 'short' })).status, 422);
   assert.equal((await viewer('POST', `${at}/waivers`, { finding: key, reason: 'a reason that is long' })).status, 403);
@@ -155,7 +159,7 @@ test('V32 passes when two people waive it, each with a reason; a warning when on
   assert.equal(code(await second('POST', `${at}/publish`, {})), 'error.playbook.findings', 'two are needed');
   good(await third('POST', `${at}/waivers`, { finding: key, reason: 'agreed after the last drill' }));
   assert.equal(code(await author('POST', `${at}/waivers`, { finding: 'no-such', reason: 'a reason that is long' })), 'error.playbook.finding');
-  await publish('risky', 1);
+  good(await second('POST', `${at}/publish`, {}));
   const kept = (await findings()).find(f => f.id === 'V32');
   assert.deepEqual(kept.waived.map(w => [w.by.login, w.reason]), [['anna.author', 'the page would wait otherwise'], ['rita.risk', 'agreed after the last drill']]);
   good(await author('POST', '/playbooks', { text: book('plainly-wrong', '  - {task: t}\n') }));
@@ -166,10 +170,31 @@ test('V32 passes when two people waive it, each with a reason; a warning when on
 test('publishing judges by the house as it is that day: a role nobody fills stops it', async () => {
   const unfilled = book('unfilled', '  - {task: t, role: a, title: {zh: 做, en: Do}}\n').replace('  b: {zh: 乙, en: B, min: 1, max: 1}\n', '  nobody-here: {zh: 无, en: None, min: 1, max: 1}\n');
   good(await author('POST', '/playbooks', { text: unfilled }));
+  good(await author('POST', '/playbooks/unfilled/versions/1/submit', {}));
   assert.equal(code(await second('POST', '/playbooks/unfilled/versions/1/publish', {})), 'error.playbook.findings');
   assert.ok((await author('GET', '/playbooks/unfilled/versions/1')).json.findings.some(f => f.id === 'V13' && f.level === 'error'), 'the page says why');
   await server.db.query(`insert into role_holder(role, person_id) values ('nobody-here', $1)`, [people.second.id]);
-  await publish('unfilled', 1);
+  good(await second('POST', '/playbooks/unfilled/versions/1/publish', {}));
+});
+
+test('a warning is answered for before publication: waived one by one, or all at once with the publisher\'s reason, which is kept', async () => {
+  const at = '/playbooks/warned/versions/1';
+  good(await author('POST', '/playbooks', { text: book('warned', STEPS.replace('{zh: 做第一步, en: Do the first}', 'only one language').replace('{zh: 看一看, en: Look around}', 'another')) }));
+  good(await author('POST', `${at}/submit`, {}));
+  const refused = await second('POST', `${at}/publish`, {});
+  assert.deepEqual([refused.status, code(refused), refused.json.errors[0].pointer], [409, 'error.playbook.warnings', '/let_pass'], refused.text);
+  const reader = await new Browser(server).become(people.second);
+  assert.match((await reader.get(at)).text, /name="let_pass"/);
+  assert.equal((await second('POST', `${at}/publish`, { let_pass: 'short' })).status, 422);
+  const waived = (await author('GET', at)).json.findings.find(f => f.id === 'V29').key;
+  good(await author('POST', `${at}/waivers`, { finding: waived, reason: 'translated by the next version' }));
+  const page = await reader.post(`${at}/publish`, { let_pass: 'the branch reads Chinese only' });
+  assert.equal(page.status, 303, page.text);
+  const { json } = await viewer('GET', at);
+  assert.equal(json.state, 'published');
+  assert.deepEqual(json.findings.map(f => [f.id, f.waived.map(w => w.reason).join()]).sort(), [['V29', 'the branch reads Chinese only'], ['V29', 'translated by the next version']]);
+  assert.ok(json.acts.some(a => a.act === 'waived' && a.by.login === 'paul.publisher' && a.data.rule === 'V29'));
+  assert.deepEqual((await server.db.query(`select data ->> 'reason' as r from audit_event where action = 'playbook.waived' and object = 'warned/1' order by seq`)).map(r => r.r), ['translated by the next version', 'the branch reads Chinese only']);
 });
 
 test('the form edits title, plan, roles, steps and items, and writes the same order of keys', async () => {

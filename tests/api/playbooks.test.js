@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import { muster, person, bearer } from '../lib/muster.js';
+import { muster, person, bearer, published } from '../lib/muster.js';
 import { Browser, multipart, request } from '../lib/browser.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -58,7 +58,7 @@ for (const [what, steps, level, rule, line, column] of [
     assert.doesNotMatch(page.text, /finding\.V\d\d|error\.expression/, 'words, not keys');
     const zh = await new Browser(server, { cookie: browser.cookie, language: 'zh' }).get(`/playbooks/${id}/versions/1`);
     assert.doesNotMatch(zh.text, /finding\.V\d\d|error\.expression/);
-    const publish = await second('POST', `/playbooks/${id}/versions/1/publish`);
+    const publish = await published(author, second, id);
     assert.equal(publish.status, level === 'error' ? 409 : 201, publish.text);
   });
 
@@ -80,6 +80,9 @@ test('what was imported is published by a second person, not by its author nor b
   const made = await store(good('ours'));
   assert.equal(made.status, 201, made.text);
   assert.deepEqual(made.json.findings.filter(f => f.level === 'error'), []);
+  const early = await second('POST', '/playbooks/ours/versions/1/publish');
+  assert.deepEqual([early.status, early.json.errors[0].code], [409, 'error.playbook.not_submitted'], 'nobody publishes what was not handed in');
+  assert.ok((await author('POST', '/playbooks/ours/versions/1/submit', {})).status < 300);
   const own = await author('POST', '/playbooks/ours/versions/1/publish');
   assert.equal(own.status, 403, own.text);
   assert.equal(own.json.errors[0].code, 'error.playbook.own');
@@ -97,7 +100,7 @@ test('a version never changes: the same text makes no new one, another text the 
   const next = await store(good('ours').replace('en: Do', 'en: Do it well'));
   assert.equal(next.json.version, '2');
   assert.equal((await viewer('GET', '/playbooks/ours')).json.version, 1, 'the published one is shown');
-  await second('POST', '/playbooks/ours/versions/2/publish');
+  assert.equal((await published(author, second, 'ours', 2)).status, 201);
   assert.equal((await viewer('GET', '/playbooks/ours')).json.version, 2);
   const old = await viewer('GET', '/playbooks/ours/versions/1');
   assert.equal(old.json.state, 'retired');

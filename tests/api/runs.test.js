@@ -2,7 +2,7 @@
 // commander's powers and their races, and the way from a drill to a real event.
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
-import { bearer, muster, person, until } from '../lib/muster.js';
+import { bearer, muster, person, until, published } from '../lib/muster.js';
 import { Browser } from '../lib/browser.js';
 import { hookServer, mailServer } from '../lib/receivers.js';
 
@@ -53,7 +53,7 @@ async function publish(id, rest, { head = HEAD(id) } = {}) {
   const made = await commander('POST', '/playbooks', { text: head + rest });
   assert.ok(made.status < 300, made.text);
   const version = made.json.version;
-  const done = await second('POST', `/playbooks/${id}/versions/${version}/publish`);
+  const done = await published(commander, second, id, version);
   assert.ok(done.status < 300, `${id}: ${done.text} ${JSON.stringify(made.json.findings)}`);
   return id;
 }

@@ -2,7 +2,7 @@
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { muster, person, bearer, until } from '../lib/muster.js';
+import { muster, person, bearer, until, published } from '../lib/muster.js';
 import { Browser, request } from '../lib/browser.js';
 import { mailServer } from '../lib/receivers.js';
 
@@ -90,7 +90,7 @@ test('without the second person one may publish one’s own playbook; with it, n
   const text = id => `format: muster/1\nid: ${id}\ntitle: {zh: 测试, en: Test}\nroles:\n  a: {zh: 甲, en: A}\nsteps:\n  - {task: t, role: a}\n`;
   await admin('POST', '/playbooks', { text: text('two') });
   await server.db.query(`insert into role_holder(role, person_id) select 'a', id from person limit 1 on conflict do nothing`);   // nobody in a role stops a publication
-  assert.equal((await admin('POST', '/playbooks/two/versions/1/publish')).status, 403);
+  assert.equal((await published(admin, admin, 'two')).status, 403);
   assert.ok((await put({ two_person: false })).status < 300);
-  assert.equal((await admin('POST', '/playbooks/two/versions/1/publish')).status, 201);
+  assert.equal((await admin('POST', '/playbooks/two/versions/1/publish', { let_pass: 'titles come with the next version' })).status, 201);
 });

@@ -66,7 +66,7 @@ test('a do-confirm list: what is ticked is confirmed together, under one name; a
   const text = `format: muster/1\nid: confirm-list\ntitle: {zh: 核对, en: Check}\nroles: {commander: {zh: 指挥, en: Commander, min: 1}}\nsteps:\n  - checklist: close\n    title: {zh: 收尾, en: Close}\n    role: commander\n    mode: do_confirm\n    items:\n      - {id: one, critical: true, zh: 查看甲, en: Look at one}\n      - {id: two, zh: 查看乙, en: Look at two}\n`;
   const made = await commander('POST', '/playbooks', { text });
   assert.equal(made.status, 201, made.text);
-  await server.db.query(`update playbook_version set state = 'published' where playbook_id = (select id from playbook where slug = 'confirm-list')`);
+  for (const state of ['in_review', 'published']) await server.db.query(`update playbook_version set state = '${state}' where playbook_id = (select id from playbook where slug = 'confirm-list')`);
   const there = (await commander('POST', '/incidents', { title: 'Confirm', kind: 'incident', severity: 'III', playbook: 'confirm-list' })).json.ref;
   const id = (await until('the run', () => server.db.one(`select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1`, [there]))).id;
   const confirm = body => commander('POST', `/runs/${id}/confirm`, { path: 'close', ...body });

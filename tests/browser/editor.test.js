@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test, before, after } from 'node:test';
-import { muster, bearer, until } from '../lib/muster.js';
+import { muster, bearer, until, published } from '../lib/muster.js';
 import { openBrowser, open, byTest, fits, spoken, violations, WIDE, NARROW } from '../lib/chromium.js';
 
 const shots = process.env.MUSTER_SHOTS;
@@ -122,7 +122,7 @@ for (const language of ['en', 'zh'])
     test(`every screen of it, ${language} at ${size.width}: no violation, nothing too wide, no untranslated word`, async () => {
       const id = `look-${language}-${size.width}`, bad = [];
       good(await api('POST', '/playbooks', { text: book(id) }));
-      good(await second('POST', `/playbooks/${id}/versions/1/publish`, {}));
+      good(await published(api, second, id));
       good(await api('POST', '/playbooks', { text: book(id).replace('en: Close', 'en: Close it').replace('  - {task: close', '  - {task: added, role: duty, title: {zh: 新增, en: Added}}\n  - {task: close').replace('zh: 查看变更, ', '') }));
       const seat = await open(browser, server, { who, language, size });
       await seat.go(`/playbooks/${id}/versions/2`);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { database, muster, until } from '../lib/muster.js';
+import { database, muster, until, published } from '../lib/muster.js';
 import { hookServer, mailServer } from '../lib/receivers.js';
 import { cast, channels, lapse, patient, play, sound, timeline } from '../lib/story.js';
 
@@ -91,8 +91,8 @@ before(async () => {
   for (const text of [part, playbook, once]) {
     const made = await people.commander('POST', '/playbooks', { text });
     assert.ok(made.status < 300, made.text);
-    const published = await people.second('POST', `/playbooks/${/^id: (.*)$/m.exec(text)[1]}/versions/1/publish`);
-    assert.ok(published.status < 300, published.text);
+    const done = await published(people.commander, people.second, /^id: (.*)$/m.exec(text)[1]);
+    assert.ok(done.status < 300, done.text);
   }
   await server.stop();
   keys = mkdtempSync(path.join(process.env.MUSTER_TEST_WORK, 'keys-'));

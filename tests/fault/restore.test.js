@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { bearer, muster, until } from '../lib/muster.js';
+import { bearer, muster, until, published } from '../lib/muster.js';
 import { hookServer } from '../lib/receivers.js';
 import { cast, lapse, patient } from '../lib/story.js';
 
@@ -76,7 +76,7 @@ test('a run goes on in the restored database', async () => {
   const people = await cast(house, hook), ok = answer => { assert.ok(answer.status < 300, answer.text); return answer; };
   ok(await people.commander('POST', '/connections', { slug: 'core', name: 'Core', base_url: system.url.replace('/hook', ''), methods: ['POST'] }));
   ok(await people.commander('POST', '/playbooks', { text: playbook }));
-  ok(await people.second('POST', '/playbooks/backup-story/versions/1/publish'));
+  ok(await published(people.commander, people.second, 'backup-story'));
   const { ref } = ok(await people.commander('POST', '/incidents', { title: 'Backup', severity: 'III', playbook: 'backup-story' })).json;
   const { id: run } = await until('the run', () => house.db.one('select r.id from run r join incident i on i.id = r.incident_id where i.ref = $1', [ref]));
   const act = (api, body) => patient(api)('POST', `/runs/${run}/steps`, body);

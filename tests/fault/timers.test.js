@@ -1,7 +1,7 @@
 // A thousand timers of many runs that fall due at once: each fires once, and every run goes on to its end.
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
-import { muster, until } from '../lib/muster.js';
+import { muster, until, published } from '../lib/muster.js';
 import { cast } from '../lib/story.js';
 
 const RUNS = process.env.MUSTER_LONG ? 50 : 10, EACH = 100;
@@ -25,7 +25,7 @@ after(async () => { try { process.kill(-server.workers.pid, 'SIGKILL'); } catch 
 test(`${RUNS * EACH} timers due in one second`, async t => {
   const people = await cast(server), ok = answer => { assert.ok(answer.status < 300, answer.text); return answer; };
   ok(await people.commander('POST', '/playbooks', { text: playbook }));
-  ok(await people.second('POST', '/playbooks/many-waits/versions/1/publish'));
+  ok(await published(people.commander, people.second, 'many-waits'));
   for (let n = 0; n < RUNS; n++) ok(await people.commander('POST', '/incidents', { title: `Waits ${n}`, kind: 'drill', severity: 'III', playbook: 'many-waits' }));
   const count = async state => (await server.db.one(`select count(*)::int n from timer t join run r on r.id = t.run_id join playbook p on p.id = r.playbook_id where p.slug = 'many-waits' and t.state = $1`, [state])).n;
   await until('all of them to be armed', async () => await count('armed') === RUNS * EACH, 60);

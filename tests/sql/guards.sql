@@ -1,6 +1,6 @@
 -- What the database itself refuses, whatever the program above it does: drills that reach outsiders, records that change.
 begin;
-select plan(57);
+select plan(60);
 
 insert into person(id, login, name) values ('00000000-0000-0000-0000-0000000000a1', 'ann', '{"zh":"安","en":"Ann"}');
 insert into endpoint(id, kind, slug, name, address, audience, drill_safe) values
@@ -80,6 +80,9 @@ select throws_ok($$update playbook_version set body = '{"x":1}' where version = 
 select throws_ok($$update playbook_version set state = 'draft' where version = 1$$, '23514', null, 'nor become a draft');
 select throws_ok($$delete from playbook_version where version = 1$$, null, null, 'nor go away');
 select lives_ok($$update playbook_version set body = '{"x":1}' where version = 2$$, 'a draft may');
+select throws_ok($$update playbook_version set state = 'published' where version = 2$$, '23514', null, 'and is not published unread');
+select lives_ok($$update playbook_version set state = 'in_review' where version = 2; update playbook_version set state = 'published' where version = 2$$, 'but out of review');
+select throws_ok($$update playbook_version set state = 'retired' where version = 2; update playbook_version set state = 'published' where version = 2$$, '23514', null, 'and does not come back');
 
 -- ---- the chain of a timeline ----
 select is((select prev_hash from timeline_event where incident_id = '00000000-0000-0000-0000-000000000001' and seq = 1), repeat('0', 64), 'it begins at nothing');
