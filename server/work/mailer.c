@@ -141,8 +141,10 @@ admit(const sender *s, mu_arena *arena, const mu_out_row *row, bool may_go, mu_m
     case MU_GUARD_SEND:
         break;
     }
-    if (!may_go || !s->have_server)
-        *result = mu_outbox_result(arena, row, MU_OUT_RETRY, 0, may_go ? "no mail server is configured (smtp.host)" : "lease lost", 0, -1, false);
+    if (!may_go)
+        *result = mu_outbox_result(arena, row, MU_OUT_RETRY, 0, "lease lost", 0, -1, false);
+    else if (!s->have_server)   /* waiting would not help, and a step that waits with it would hold up its run */
+        *result = mu_outbox_result(arena, row, MU_OUT_DEAD, 0, "no mail server is configured (smtp.host)", 0, -1, false);
     else if (row->endpoint_disabled)
         *result = mu_outbox_result(arena, row, MU_OUT_REFUSED, 0, "the endpoint is disabled", 0, -1, false);
     else if (write_mail(s->letters, arena, row, s->from, &problem, mail) != MU_OK)

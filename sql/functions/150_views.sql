@@ -35,7 +35,8 @@ create or replace function incident_deliveries_view(incident uuid) returns jsonb
   select jsonb_build_object('all', count(*), 'waiting', count(*) filter (where state = 'pending' and attempt = 0),
     'queued', count(*) filter (where state = 'pending'), 'retrying', count(*) filter (where state = 'pending' and attempt > 0), 'sent', count(*) filter (where state = 'done'),
     'simulated', count(*) filter (where state = 'simulated' or state = 'pending' and delivery = 'simulate'), 'failed', count(*) filter (where state in ('dead','unknown')),
-    'ack_asked', count(ack_token), 'acked', count(acked_at), 'any', count(*) > 0, 'bad', count(*) filter (where state in ('dead','unknown')) > 0)
+    'ack_asked', count(ack_token), 'acked', count(acked_at), 'any', count(*) > 0, 'bad', count(*) filter (where state in ('dead','unknown')) > 0,
+    'no_mail', coalesce(bool_or(state = 'dead' and last_error = 'no mail server is configured (smtp.host)'), false))
   from outbox where incident_id = incident_deliveries_view.incident
 $$;
 

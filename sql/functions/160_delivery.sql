@@ -71,6 +71,20 @@ begin
   return delivery_row(b);
 end $$;
 
+-- Everything of one incident that was given up goes once more. What is of unknown fate is not among it: that may have arrived, and a
+-- person looks at each. Gives how many.
+create or replace function deliveries_replay(ref text) returns jsonb language plpgsql as $$
+declare i incident%rowtype; v_ids bigint[]; v_count int;
+begin
+  select * into i from incident x where x.ref = deliveries_replay.ref for update;
+  if not found then perform refuse('MU404', 'error.incident.unknown', ''); end if;
+  select array_agg(d.id) into v_ids from (select o.id from outbox o where o.incident_id = i.id and o.state = 'dead' order by o.id limit 5000 for update) d;
+  if v_ids is null then perform refuse('MU409', 'error.delivery.none_dead', ''); end if;
+  v_count := outbox_again(v_ids, app_now());
+  perform timeline_add(i.id, null, 'replay', null, jsonb_build_object('count', v_count));
+  return jsonb_build_object('ref', i.ref, 'count', v_count);
+end $$;
+
 create or replace function ack_get(token text) returns table(body text, status int) language plpgsql stable as $$
 declare b outbox%rowtype;
 begin

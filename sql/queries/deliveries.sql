@@ -10,6 +10,9 @@ select body, etag from delivery_get($1::bigint);
 -- name: delivery_replay(id bigint) -> one
 select r::text as body, '/deliveries/' || $1::text as location, 200 as status, 'incident:' || (r->>'ref') || ' *' as hint from delivery_replay($1::bigint) r;
 
+-- name: deliveries_replay(incident text) -> one
+select r::text as body, '/incidents/' || $1::text || '/deliveries' as location, 200 as status, 'incident:' || $1::text || ' *' as hint from deliveries_replay($1::text) r;
+
 -- name: ack_get(token text) -> one
 select body, status from ack_get($1::text);
 
