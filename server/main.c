@@ -28,6 +28,8 @@ static const struct { const char *words, *arguments; int (*run)(mu_cli *cli); co
 #undef CMD
 };
 
+#define HELP_COLUMN 42   /* where the explanations begin; a longer command has its explanation on the next line */
+
 static bool chinese(void)
 {
     const char *lang = getenv("LC_ALL");
@@ -45,9 +47,8 @@ static void print_commands(FILE *out)
 
     fprintf(out, "%s muster COMMAND [--SECTION.NAME=VALUE]...\n\n", zh ? "用法：" : "usage:");
     for (size_t i = 0; i < MU_COUNT(commands); i++) {
-        char left[96];
-        snprintf(left, sizeof left, "%s %s", commands[i].words, commands[i].arguments);
-        fprintf(out, "  %-68s %s\n", left, zh ? commands[i].zh : commands[i].en);
+        const int width = fprintf(out, "  %s %s", commands[i].words, commands[i].arguments);
+        fprintf(out, "%s%*s%s\n", width < HELP_COLUMN ? "" : "\n", width < HELP_COLUMN ? HELP_COLUMN - width : HELP_COLUMN, "", zh ? commands[i].zh : commands[i].en);
     }
 }
 

@@ -276,17 +276,19 @@ begin
   perform audit('team.member_removed', wanted, jsonb_build_object('person', who));
 end $$;
 
--- From the command line: a person with roles and a one-time password; one who is known but has no password yet gets one.
+-- From the command line: a person with roles and a one-time password. Somebody who is there already is left as they are: their roles are
+-- changed on the page, their password by the command for it.
 create or replace function user_create(who text, name jsonb, roles jsonb, mail text, hash text) returns uuid language plpgsql as $$
-declare made uuid;
+declare made uuid; v_role text; v_known text[] := '{viewer,responder,commander,risk,approver,auditor,admin}';
 begin
-  select p.id into made from person p where p.login = who;
-  if made is null then
-    made := person_create(jsonb_strip_nulls(jsonb_build_object('login', who, 'name', coalesce(name, to_jsonb(who)), 'roles', coalesce(roles, '["viewer"]'), 'email', mail)));
+  if exists (select 1 from person p where p.login = who) then
+    perform refuse('MU409', 'error.person.exists', '', jsonb_build_object('login', who));
   end if;
-  if exists (select 1 from account a where a.person_id = made) then
-    perform refuse('MU409', 'error.person.login_taken', '/login', jsonb_build_object('login', who));
+  select r into v_role from jsonb_array_elements_text(roles) r where r <> all (v_known) limit 1;
+  if v_role is not null then
+    perform refuse('MU422', 'error.person.role', '', jsonb_build_object('role', v_role, 'known', array_to_string(v_known, ', ')));
   end if;
+  made := person_create(jsonb_strip_nulls(jsonb_build_object('login', who, 'name', coalesce(name, to_jsonb(who)), 'roles', coalesce(roles, '["viewer"]'), 'email', mail)));
   perform account_set(made, hash, true);
   return made;
 end $$;

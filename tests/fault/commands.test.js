@@ -77,7 +77,18 @@ test('commands', async t => {
     assert.match(nobody.err, /login/);
     const role = run(server, 'user', 'create', 'second', '--role', 'emperor');
     assert.equal(role.status, 1);
+    assert.match(role.err, /emperor is no role.*viewer, responder, commander/);
     assert.equal((await server.db.one(`select count(*)::int as n from person where login = 'second'`)).n, 0);
+    const state = () => server.db.one(`select a.password_hash, array(select role from person_role r where r.person_id = p.id) as roles from person p left join account a on a.person_id = p.id where p.login = $1`, ['operator']);
+    const before = await state(), twice = run(server, 'user', 'create', 'operator', '--role', 'viewer');
+    assert.equal(twice.status, 1);
+    assert.equal(twice.out, '');
+    assert.match(twice.err, /operator.*nothing was changed.*muster user password operator/);
+    assert.deepEqual(await state(), before);
+    await server.db.query(`insert into person(login, name, language) values ('known', '{"zh":"甲","en":"A"}', 'zh')`);
+    assert.equal(run(server, 'user', 'create', 'known', '--role', 'admin').status, 1, 'nor one who has no password yet');
+    assert.equal((await server.db.one(`select count(*)::int as n from person p left join account a on a.person_id = p.id left join person_role r on r.person_id = p.id where p.login = 'known' and (a.person_id is not null or r.role is not null)`)).n, 0);
+    assert.equal(run(server, 'user', 'password', 'known').status, 0);
   });
 
   await t.test('playbook check names line and column', () => {
