@@ -17,7 +17,6 @@ typedef struct {
 
 /* message = "finding.ID" or, with `what`, "finding.ID.what"; the hint is "finding.ID.hint". Then pairs name, value, NULL. */
 void mu_cacao_find(reporter *r, const char *id, severity level, const char *what, const char *step, const char *pointer, ...) MU_SENTINEL;
-char *mu_cacao_pointer(mu_arena *arena, const char *base, const char *member);
 
 /* References of a step in the order of the standard: calls `each` with the member's pointer part and the id. */
 typedef void (*reference_fn)(void *closure, const char *place, const char *id);

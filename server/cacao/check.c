@@ -81,7 +81,7 @@ static bool id_form(const char *id, char *ret_version)
 
 static const char *step_pointer(const checker *c, size_t i)
 {
-    return mu_cacao_pointer(c->r->arena, "/workflow", c->ids[i]);
+    return mu_pointer(c->r->arena, "/workflow", c->ids[i]);
 }
 
 /* ---- references -------------------------------------------------------------------------------------------------- */
@@ -298,7 +298,7 @@ static void declared_names(checker *c, json_t *dictionary, const char *step, con
         const char *key = mu_printf(c->r->arena, "=%s", name);
         if (!mu_cacao_variable_name(name) && json_object_get(c->seen, key) == NULL) {
             json_object_set_new(c->seen, key, json_true());
-            mu_cacao_find(c->r, "C042", WARNING, NULL, step, mu_cacao_pointer(c->r->arena, pointer, name), "name", name, NULL);
+            mu_cacao_find(c->r, "C042", WARNING, NULL, step, mu_pointer(c->r->arena, pointer, name), "name", name, NULL);
         }
         json_object_set_new(c->declared, name, json_true());
     }
@@ -390,8 +390,8 @@ static void check_definitions(checker *c, const char *member)
     json_object_foreach(all, id, one) {
         const char *type = mu_json_str(one, "type");
         if (!among(agent_types, type))
-            mu_cacao_find(c->r, "C050", WARNING, NULL, "", mu_cacao_pointer(c->r->arena, base, id), "name", type != NULL ? type : "", NULL);
-        variables_in(c, one, "", mu_cacao_pointer(c->r->arena, base, id));
+            mu_cacao_find(c->r, "C050", WARNING, NULL, "", mu_pointer(c->r->arena, base, id), "name", type != NULL ? type : "", NULL);
+        variables_in(c, one, "", mu_pointer(c->r->arena, base, id));
     }
 }
 

@@ -42,7 +42,7 @@ void mu_cacao_references(mu_arena *arena, const json_t *step, reference_fn each,
             each(closure, mu_printf(arena, "next_steps/%zu", i), json_string_value(value));
     json_object_foreach(cases, name, value)
         if (json_is_string(value))
-            each(closure, mu_cacao_pointer(arena, "cases", name), json_string_value(value));
+            each(closure, mu_pointer(arena, "cases", name), json_string_value(value));
 }
 
 /* ---- variables in texts ------------------------------------------------------------------------------------------ */
@@ -199,12 +199,12 @@ void mu_cacao_secrets(mu_arena *arena, json_t *file, secret_fn each, void *closu
     void *next;
 
     json_object_foreach(infos, id, info) {
-        const char *base = mu_cacao_pointer(arena, "/authentication_info_definitions", id);
+        const char *base = mu_pointer(arena, "/authentication_info_definitions", id);
         json_object_foreach_safe(info, next, member, value) {
             if (!secret_member(member) || !json_is_string(value) || json_string_length(value) == 0)
                 continue;
             if (mu_cacao_variable(arena, json_string_value(value), &name, &rest) == NULL)
-                each(closure, mu_cacao_pointer(arena, base, member), info, member);
+                each(closure, mu_pointer(arena, base, member), info, member);
         }
     }
 }

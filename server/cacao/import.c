@@ -35,7 +35,7 @@ static void redirect(mu_arena *arena, json_t *step, const char *place)
         const char *name;
         json_t *value;
         json_object_foreach(json_object_get(step, "cases"), name, value)
-            if (strcmp(place, mu_cacao_pointer(arena, "cases", name)) == 0)
+            if (strcmp(place, mu_pointer(arena, "cases", name)) == 0)
                 json_object_set_new(json_object_get(step, "cases"), name, json_string(ROUND_ENDS));
     } else {
         json_object_set_new(step, place, json_string(ROUND_ENDS));

@@ -20,21 +20,6 @@ const char *mu_cacao_verdict_word(mu_cacao_verdict verdict)
     return "";
 }
 
-char *mu_cacao_pointer(mu_arena *arena, const char *base, const char *member)
-{
-    MU_BUF_AUTO(out, 8192);
-
-    for (const char *c = member; *c != '\0'; c++) {
-        if (*c == '~')
-            mu_buf_adds(&out, "~0");
-        else if (*c == '/')
-            mu_buf_adds(&out, "~1");
-        else
-            mu_buf_addc(&out, *c);
-    }
-    return mu_printf(arena, "%s/%s", base, out.at != NULL ? out.at : "");
-}
-
 /* The line of the pointer, or of the nearest thing around it that has one. */
 static mu_position place(const reporter *r, const char *pointer)
 {

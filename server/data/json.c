@@ -269,3 +269,24 @@ const json_t *mu_json_at(const json_t *object, const char *dotted_path)
         dotted_path += n + 1;
     }
 }
+
+char *mu_pointer(mu_arena *arena, const char *base, const char *member)
+{
+    const size_t n = strlen(base);
+    char *pointer = mu_alloc(arena, n + 2 + 2 * strlen(member)), *to = pointer + n;   /* each character may become two */
+
+    memcpy(pointer, base, n);
+    *to++ = '/';
+    for (; *member != '\0'; member++) {
+        if (*member == '~' || *member == '/')
+            *to++ = '~';
+        *to++ = *member == '~' ? '0' : *member == '/' ? '1' : *member;
+    }
+    *to = '\0';
+    return pointer;
+}
+
+char *mu_pointer_at(mu_arena *arena, const char *base, size_t index)
+{
+    return mu_printf(arena, "%s/%zu", base, index);
+}

@@ -27,4 +27,8 @@ int64_t     mu_json_int(const json_t *object, const char *key, int64_t fallback)
 bool        mu_json_bool(const json_t *object, const char *key, bool fallback);
 const json_t *mu_json_at(const json_t *object, const char *dotted_path);  /* "a.b.c" */
 
+/* JSON Pointer (RFC 6901) of a member or an item below `base`; ~ and / of the name are escaped. Owner: the arena. */
+char *mu_pointer(mu_arena *arena, const char *base, const char *member);
+char *mu_pointer_at(mu_arena *arena, const char *base, size_t index);
+
 #endif

@@ -45,23 +45,6 @@ static json_t *fault_type(const check *c, const char *expected)
     return fault_with(c, "error.field.type", "expected", expected);
 }
 
-/* RFC 6901: ~ and / in a name are escaped. */
-static const char *pointer_add(mu_arena *arena, const char *pointer, const char *name)
-{
-    MU_BUF_AUTO(text, 4096);
-    mu_buf_adds(&text, pointer);
-    mu_buf_addc(&text, '/');
-    for (; *name != '\0'; name++) {
-        if (*name == '~')
-            mu_buf_adds(&text, "~0");
-        else if (*name == '/')
-            mu_buf_adds(&text, "~1");
-        else
-            mu_buf_addc(&text, *name);
-    }
-    return mu_strndup(arena, text.at != NULL ? text.at : "", text.n);
-}
-
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 static const char *trim(mu_arena *arena, const char *text, size_t n)
@@ -261,7 +244,7 @@ static json_t *check_lang_text(const check *c, const json_t *value)
         mu_field optional = *c->field;
         optional.required = false;
         part.field = &optional;
-        part.pointer = pointer_add(c->arena, c->pointer, name);
+        part.pointer = mu_pointer(c->arena, c->pointer, name);
         json_t *text = NULL;
         if (strcmp(name, "zh") == 0 || strcmp(name, "en") == 0)
             text = check_text(&part, json_object_iter_value(iter), lines, false, MU_TEXT_MOST);
@@ -381,7 +364,7 @@ static json_t *check_list(const check *c, const json_t *value)
         snprintf(index, sizeof index, "%zu", i);
         check member = *c;
         member.field = &inner;
-        member.pointer = pointer_add(c->arena, c->pointer, index);
+        member.pointer = mu_pointer(c->arena, c->pointer, index);
         json_t *item = NULL;
         if (inner.of == MU_F_LIST)
             fault_type(&member, "string");
@@ -484,14 +467,14 @@ mu_err mu_spec_check(mu_arena *arena, const mu_spec *spec, const json_t *in, boo
     json_t *out = mu_json_own(arena, json_object());
     for (size_t i = 0; i < spec->count; i++) {
         check c = { .arena = arena, .problem = problem, .field = &spec->fields[i], .form = form,
-                    .pointer = pointer_add(arena, "", spec->fields[i].name) };
+                    .pointer = mu_pointer(arena, "", spec->fields[i].name) };
         check_field(&c, in, out);
     }
     json_t *object = (json_t *)(uintptr_t)in; /* the iterators change nothing */
     for (void *iter = json_object_iter(object); iter != NULL; iter = json_object_iter_next(object, iter)) {
         const char *name = json_object_iter_key(iter);
         if (!known(spec, name, form))
-            (void)mu_fail(problem, MU_INVALID, pointer_add(arena, "", name), "error.field.unknown", NULL);
+            (void)mu_fail(problem, MU_INVALID, mu_pointer(arena, "", name), "error.field.unknown", NULL);
     }
     if (problem->count != count || count == MU_FAULTS_MAX || (problem->code != MU_OK && !before))
         return MU_INVALID;

@@ -1,4 +1,5 @@
 /* The members each object of a playbook may have, from fields.def: unknown and ill-typed ones are found here, once for all. */
+#include "json.h"
 #include "model.h"
 
 #include <string.h>

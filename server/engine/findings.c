@@ -113,31 +113,6 @@ mu_findings_json(const mu_findings *findings)
     return list;
 }
 
-char *
-mu_pointer(mu_arena *arena, const char *base, const char *member)
-{
-    mu_buf out = MU_BUF(64 * 1024);
-    char *result;
-
-    for (const char *c = member; *c != '\0'; c++) {
-        if (*c == '~')
-            mu_buf_adds(&out, "~0");
-        else if (*c == '/')
-            mu_buf_adds(&out, "~1");
-        else
-            mu_buf_addc(&out, *c);
-    }
-    result = mu_printf(arena, "%s/%s", base, out.at == NULL ? "" : out.at);
-    mu_buf_free(&out);
-    return result;
-}
-
-char *
-mu_pointer_at(mu_arena *arena, const char *base, size_t index)
-{
-    return mu_printf(arena, "%s/%zu", base, index);
-}
-
 static int
 by_text(const void *a, const void *b)
 {

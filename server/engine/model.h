@@ -178,9 +178,6 @@ void mu_find(mu_reader *r, const char *rule, const char *what, mu_finding_level 
 /* The same for rules without which there is no model: sets `broken`. */
 #define MU_BREAK(r, ...) ((r)->broken = true, mu_find((r), __VA_ARGS__))
 
-char *mu_pointer(mu_arena *arena, const char *base, const char *member);     /* base/member, escaped */
-char *mu_pointer_at(mu_arena *arena, const char *base, size_t index);
-
 /* Sorted member names of an object; count in *ret_n. Owner: the arena. */
 const char **mu_sorted_keys(mu_arena *arena, const json_t *object, size_t *ret_n);
 

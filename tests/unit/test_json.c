@@ -114,6 +114,18 @@ static void numbers_have_their_shortest_form(void **state)
     }
 }
 
+static void pointers_escape_what_would_part_them(void **state)
+{
+    mu_arena *arena = *state;
+
+    assert_string_equal(mu_pointer(arena, "", "a"), "/a");
+    assert_string_equal(mu_pointer(arena, "/x", ""), "/x/");
+    assert_string_equal(mu_pointer(arena, "/x", "a/b~c"), "/x/a~1b~0c");
+    assert_string_equal(mu_pointer(arena, "/x", "~~//"), "/x/~0~0~1~1");
+    assert_string_equal(mu_pointer(arena, "/x", "键"), "/x/键");
+    assert_string_equal(mu_pointer_at(arena, "/x/~0", 12), "/x/~0/12");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +134,7 @@ int main(void)
         ARENA_TEST(depth_is_bounded_before_the_parser_runs),
         ARENA_TEST(canonical_form),
         ARENA_TEST(numbers_have_their_shortest_form),
+        ARENA_TEST(pointers_escape_what_would_part_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
