@@ -39,7 +39,7 @@ create or replace function playbook_around(slug text, publishing boolean) return
       select x.slug, jsonb_build_object('latest', max(v.version) filter (where v.state = 'published'),
         'versions', jsonb_object_agg(v.version, playbook_summary(v.body))) as doc
       from playbook x join playbook_version v on v.playbook_id = x.id and v.state in ('published','retired') where x.archived_at is null group by x.slug) b),
-    'policy', coalesce(setting_get('playbook_policy'), '{}'))
+    'policy', playbook_policy())
     || coalesce((select jsonb_build_object('kinds', coalesce(jsonb_object_agg(s.id, s.kind), '{}')) from published w, playbook_steps(w.body) s), '{}')
     || case when exists (select 1 from published) then jsonb_build_object('drilled', jsonb_build_object('at', (select iso(max(w.finished_at)) from walked w),
         'roles', (select coalesce(jsonb_agg(distinct i.role), '[]') from walked w join incident_role i on i.incident_id = w.incident_id))) else '{}' end

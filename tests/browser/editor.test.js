@@ -128,7 +128,7 @@ for (const language of ['en', 'zh'])
       await seat.go(`/playbooks/${id}/versions/2`);
       await until('the picture', async () => (await server.db.one(`select count(*)::int n from playbook_picture where state = 'pending' or state = 'claimed'`)).n === 0);
       for (const [name, target] of [['version', `/playbooks/${id}/versions/2`], ['draft', `/playbooks/${id}/draft`], ['form', `/playbooks/${id}/form`], ['compare', `/playbooks/${id}/compare`],
-        ['runs', `/playbooks/${id}/runs`], ['plan', `/playbooks/${id}/versions/2/plan`], ['new', '/playbooks/new'], ['list', '/playbooks']]) {
+        ['policy', '/settings/playbooks'], ['runs', `/playbooks/${id}/runs`], ['plan', `/playbooks/${id}/versions/2/plan`], ['new', '/playbooks/new'], ['list', '/playbooks']]) {
         const what = `${name} ${language} ${size.width}`;
         await seat.page.emulateMedia({ colorScheme: 'light' });
         await seat.go(target);
