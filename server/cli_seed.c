@@ -7,12 +7,13 @@
 #include "cli.h"
 #include "json.h"
 #include "migrate.h"
+#include "mu_yaml.h"
 #include "playbook.h"
 #include "profile.h"
 #include "run.h"
 #include "str.h"
 
-typedef struct { int playbooks, profiles; } counts;
+typedef struct { int playbooks, profiles, plans; } counts;
 
 static bool is_playbook(const char *path)
 {
@@ -55,16 +56,31 @@ static mu_err store_profile(mu_tx *tx, const mu_asset *asset, counts *c)
     return MU_OK;
 }
 
+static mu_err store_plan(mu_tx *tx, const mu_asset *asset, counts *c)
+{
+    mu_arena *arena = mu_tx_arena(tx);
+    const mu_rows *rows;
+    json_t *template = NULL;
+
+    if (mu_yaml_parse(arena, asset->raw, asset->raw_n, mu_tx_problem(tx), &template, NULL) != MU_OK)
+        return mu_failf(mu_tx_problem(tx), MU_INTERNAL, "%s is not the YAML it should be", asset->path);
+    TRY(mu_one(tx, Q_plan_template_store, ARGS(mu_json_text(arena, template)), &rows));
+    c->plans++;
+    return MU_OK;
+}
+
 static mu_err store_all(mu_tx *tx, void *closure)
 {
     counts *c = closure;
 
-    *c = (counts){ 0, 0 };
+    *c = (counts){ 0 };
     for (const mu_asset *asset = mu_assets; asset->path != NULL; asset++) {
         if (is_playbook(asset->path))
             TRY(store_playbook(tx, asset, c));
         else if (mu_starts(asset->path, "playbooks/regulators/") && strstr(asset->path, ".json") != NULL)
             TRY(store_profile(tx, asset, c));
+        else if (mu_starts(asset->path, "playbooks/plans/") && strstr(asset->path, ".yaml") != NULL)
+            TRY(store_plan(tx, asset, c));
     }
     return MU_OK;
 }
@@ -94,7 +110,7 @@ static mu_err start_sample_runs(mu_tx *tx, void *closure)
 int mu_cmd_seed(mu_cli *cli)
 {
     const bool demo = mu_cli_flag(cli, "--demo");
-    counts c = { 0, 0 };
+    counts c = { 0 };
     int scripts = 0, runs = 0;
 
     if (cli->argc > 0)
@@ -111,6 +127,6 @@ int mu_cmd_seed(mu_cli *cli)
     mu_run_cache_clear();
     mu_db_close(db);
     if (err == MU_OK)
-        printf("playbooks: %d\nprofiles: %d\nsample scripts: %d\nsample runs: %d\n", c.playbooks, c.profiles, scripts, runs);
+        printf("playbooks: %d\nprofiles: %d\nplan templates: %d\nsample scripts: %d\nsample runs: %d\n", c.playbooks, c.profiles, c.plans, scripts, runs);
     return mu_cli_report(cli, err);
 }

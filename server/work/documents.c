@@ -24,6 +24,7 @@
 #include "mustache.h"
 #include "pictures.h"
 #include "process.h"
+#include "qr.h"
 #include "str.h"
 #include "words.h"
 #include "zip.h"
@@ -31,7 +32,6 @@
 #define PAGE_MAX     (16u << 20)
 #define FILE_MAX     (32u << 20)
 #define LEASE        400         /* seconds; longer than the longest conversion */
-#define TEMPLATE     "web/report_document.html"
 #define STYLE        "web/document.css"
 
 typedef struct { const char *kind, *media, *magic; size_t magic_n; int64_t deadline_ms; const char *missing; } format;
@@ -41,6 +41,9 @@ static const format formats[] = {
     { "docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "PK\x03\x04", 4, 30000, "error.document.no_docx" },
     { "html", "text/html; charset=utf-8", "<!DOCTYPE html>", 15, 0, NULL }, /* allowed: what the page begins with */
 };
+
+/* The paper a model asks for ("paper"); a report where it asks for none. */
+static const struct { const char *paper, *page; } papers[] = { { "report", "web/report_document.html" }, { "plan", "web/plan_document.html" } };
 
 typedef struct {
     const char *id, *token, *subject, *incident, *ordered_at, *model;
@@ -175,18 +178,46 @@ on_partial(void *closure, const char *name)
     return template;
 }
 
+/* The page of a paper; NULL: no such paper. */
+static const char *
+page_of(const json_t *model)
+{
+    const char *paper = mu_json_str(model, "paper") != NULL ? mu_json_str(model, "paper") : papers[0].paper;
+
+    for (size_t i = 0; i < MU_COUNT(papers); i++)
+        if (mu_same(paper, papers[i].paper))
+            return papers[i].page;
+    return NULL;
+}
+
+/* What a copy is checked with goes onto it as a code that a telephone can read. */
+static void
+add_code(mu_arena *arena, json_t *model)
+{
+    const char *address = mu_json_str(model, "check_url");
+    int side = 0;
+    const char *path = address != NULL ? mu_qr_path(arena, address, &side) : NULL;
+
+    if (path != NULL)
+        json_object_set_new(model, "qr", json_pack("{s:s, s:i}", "path", path, "side", side));
+}
+
+/* `from`: the template; NULL: that of the model's paper. */
 static mu_err
 render(mu_arena *arena, const order *job, const char *from, mu_problem *problem, mu_buf *page)
 {
-    const mu_asset *asset = mu_asset_find(from), *style = mu_asset_find(STYLE);
+    const mu_asset *asset, *style = mu_asset_find(STYLE);
     json_t *model, *ui = json_object();
     mu_template *template;
     mu_instant now = mu_wall_now();
 
     TRY(mu_json_parse(arena, job->model, strlen(job->model), problem, &model));
     const char *language = mu_json_str(model, "lang") != NULL ? mu_json_str(model, "lang") : mu_conf_text(MU_CONF_SITE_LANGUAGE);
+    from = from != NULL ? from : page_of(model);
+    asset = from != NULL ? mu_asset_find(from) : NULL;
     if (asset == NULL)
-        return mu_failf(problem, MU_INTERNAL, "no template %s", from);
+        return mu_failf(problem, MU_INTERNAL, "no template %s", from != NULL ? from : "for this paper");
+    add_code(arena, model);
     json_object_set_new(ui, "lang", json_string(language));
     json_object_set_new(ui, mu_same(language, "en") ? "lang_en" : "lang_zh", json_true());
     json_object_set_new(ui, "document", json_true());
@@ -342,7 +373,7 @@ convert(mu_arena *arena, const char *directory, const order *job, char **ret, si
     const char *outside;
     char *path = mu_printf(arena, "%s/out.%s", directory, job->format->kind);
 
-    if (render(arena, job, TEMPLATE, &problem, &page) != MU_OK) {
+    if (render(arena, job, NULL, &problem, &page) != MU_OK) {
         *why = (failure){ "error.document.template", problem.detail != NULL ? problem.detail : "", false };
         return false;
     }

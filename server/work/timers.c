@@ -233,7 +233,7 @@ measure(const mu_outbox *outbox, mu_arena *arena)
 void
 mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
 {
-    int64_t ticked = 0, swept = 0, alarmed = 0, looked = 0, measured = 0, tidied = 0;
+    int64_t ticked = 0, swept = 0, alarmed = 0, looked = 0, measured = 0, planned = 0, tidied = 0;
     uint64_t seen = 0;
     bool unfolded = false;
     int64_t shared[MU_SHARED_COUNTERS] = { 0 };
@@ -258,6 +258,8 @@ mu_timers_loop(const mu_outbox *outbox, mu_bell *bell, int poll_ms, int late)
             measure(outbox, arena);
             share_counters(outbox, arena, shared);
         }
+        if (mu_bell_due(&planned, 60000))
+            simple(outbox->db, arena, Q_plan_look, NO_ARGS, "plans");
         if (mu_bell_due(&tidied, 300000))
             simple(outbox->db, arena, Q_housekeeping, NO_ARGS, "housekeeping");
         if (fired == 0)
