@@ -12,7 +12,8 @@ create or replace function plan_version_line(v plan_version) returns jsonb langu
     'in_force_from', iso(lower(v.in_force)), 'in_force_to', iso(upper(v.in_force)))
 $$;
 
--- The parts of a version, each with its citations then and now.
+-- The parts of a version, each with its citations then and now. Every member is there, if only as null: a template looks for a missing one
+-- further out.
 create or replace function plan_parts(v plan_version) returns jsonb language plpgsql stable as $$
 declare o jsonb; facts jsonb; lines jsonb; causes jsonb;
 begin
@@ -31,17 +32,17 @@ begin
         'text', (select jsonb_object_agg(l.k, plan_text(l.w, facts, l.k)) from jsonb_each_text(coalesce(s -> 'text', '{}')) l(k, w)),
         'lines', lines -> (s ->> 'id'), 'causes', causes -> (s ->> 'id'), 'stale', causes ? (s ->> 'id')) order by n)
       from jsonb_array_elements(v.body -> 'sections') with ordinality x(s, n)),
-    'levels', (select jsonb_agg(l || jsonb_build_object('is', jsonb_build_object(l ->> 'id', true), 'severity', l -> 'id', 'authority_name', plan_role_name(l ->> 'authority'), 'holders', facts -> ('role:' || (l ->> 'authority')),
+    'levels', (select jsonb_agg('{"trigger":null,"lift":null,"authority":null}' || l || jsonb_build_object('is', jsonb_build_object(l ->> 'id', true), 'severity', l -> 'id', 'authority_name', plan_role_name(l ->> 'authority'), 'holders', facts -> ('role:' || (l ->> 'authority')),
         'playbooks', (select jsonb_agg(jsonb_build_object('slug', p -> 'slug', 'text', coalesce(nullif(facts #> array['playbook:' || (p ->> 'slug'), 'was', 'text'], 'null'), facts #> array['playbook:' || (p ->> 'slug'), 'now', 'text'])) order by m)
           from jsonb_array_elements(v.body -> 'playbooks') with ordinality y(p, m) where array_position(plan_levels(), l ->> 'id') <= array_position(plan_levels(), p ->> 'level'))) order by n)
       from jsonb_array_elements(v.body -> 'levels') with ordinality x(l, n)),
-    'roles', (select jsonb_agg(r || jsonb_build_object('name', plan_role_name(r ->> 'role'), 'was', facts #> array['role:' || (r ->> 'role'), 'was', 'text'], 'now', facts #> array['role:' || (r ->> 'role'), 'now', 'text'],
+    'roles', (select jsonb_agg('{"duty":null}' || r || jsonb_build_object('name', plan_role_name(r ->> 'role'), 'was', facts #> array['role:' || (r ->> 'role'), 'was', 'text'], 'now', facts #> array['role:' || (r ->> 'role'), 'now', 'text'],
         'shown', coalesce(nullif(facts #> array['role:' || (r ->> 'role'), 'was', 'text'], 'null'), facts #> array['role:' || (r ->> 'role'), 'now', 'text']),
         'changed', coalesce(facts #>> array['role:' || (r ->> 'role'), 'cause'], '') <> '', 'people', plan_holders(r ->> 'role'),
         'vacant', not exists (select 1 from jsonb_array_elements(plan_holders(r ->> 'role')) h where not (h ->> 'deputy')::boolean),
         'no_deputy', not exists (select 1 from jsonb_array_elements(plan_holders(r ->> 'role')) h where (h ->> 'deputy')::boolean)) order by n)
       from jsonb_array_elements(v.body -> 'roles') with ordinality x(r, n)),
-    'audiences', (select jsonb_agg(a || jsonb_build_object('by_name', case when a ? 'by' then plan_role_name(a ->> 'by') end, 'within_words', case when a ? 'within' then duration_words((a ->> 'within')::int) end) order by n)
+    'audiences', (select jsonb_agg('{"within":null,"how":null,"by":null}' || a || jsonb_build_object('by_name', case when a ? 'by' then plan_role_name(a ->> 'by') end, 'within_words', case when a ? 'within' then duration_words((a ->> 'within')::int) end) order by n)
       from jsonb_array_elements(v.body -> 'audiences') with ordinality x(a, n)),
     'services', (select jsonb_agg(jsonb_build_object('slug', s, 'name', facts #> array['service:' || s, 'now', 'text'], 'was', facts #> array['objective:' || s, 'was', 'text'], 'now', facts #> array['objective:' || s, 'now', 'text'],
         'changed', coalesce(facts #>> array['objective:' || s, 'cause'], '') <> '', 'gone', coalesce(facts #>> array['service:' || s, 'cause'], '') <> '', 'kept', v.approved_at is not null) order by n)

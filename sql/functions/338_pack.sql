@@ -56,10 +56,10 @@ begin
     'my_levels', (select jsonb_agg(l -> 'id' order by n) from jsonb_array_elements(v.body -> 'levels') with ordinality x(l, n) where l ->> 'authority' = plan_pack_model.role),
     'sections', (select jsonb_agg(jsonb_build_object('id', s -> 'id', 'number', n, 'title', s -> 'title', 'from', s -> 'from', 'text', plan_text(coalesce(s #>> array['text', lang], s #>> '{text,zh}', s #>> '{text,en}'), facts, lang)) order by n)
       from jsonb_array_elements(v.body -> 'sections') with ordinality x(s, n)),
-    'levels', (select jsonb_agg(l || jsonb_build_object('severity', l -> 'id', 'authority_name', plan_role_name(l ->> 'authority'), 'holders', facts #> array['role:' || (l ->> 'authority'), 'was', 'text']) order by n) from jsonb_array_elements(v.body -> 'levels') with ordinality x(l, n)),
-    'roles', (select jsonb_agg(r || jsonb_build_object('name', plan_role_name(r ->> 'role'), 'is_mine', coalesce(r ->> 'role' = plan_pack_model.role, false), 'holders', coalesce(facts #> array['role:' || (r ->> 'role'), 'was', 'value', 'holders'], '[]'), 'text', facts #> array['role:' || (r ->> 'role'), 'was', 'text']) order by n)
+    'levels', (select jsonb_agg('{"trigger":null,"lift":null,"authority":null}' || l || jsonb_build_object('severity', l -> 'id', 'authority_name', plan_role_name(l ->> 'authority'), 'holders', facts #> array['role:' || (l ->> 'authority'), 'was', 'text']) order by n) from jsonb_array_elements(v.body -> 'levels') with ordinality x(l, n)),
+    'roles', (select jsonb_agg('{"duty":null}' || r || jsonb_build_object('name', plan_role_name(r ->> 'role'), 'is_mine', coalesce(r ->> 'role' = plan_pack_model.role, false), 'holders', coalesce(facts #> array['role:' || (r ->> 'role'), 'was', 'value', 'holders'], '[]'), 'text', facts #> array['role:' || (r ->> 'role'), 'was', 'text']) order by n)
       from jsonb_array_elements(v.body -> 'roles') with ordinality x(r, n)),
-    'audiences', (select jsonb_agg(a || jsonb_build_object('by_name', case when a ? 'by' then plan_role_name(a ->> 'by') end, 'within_words', case when a ? 'within' then duration_words((a ->> 'within')::int) end, 'is_mine', coalesce(a ->> 'by' = plan_pack_model.role, false)) order by n)
+    'audiences', (select jsonb_agg('{"within":null,"how":null,"by":null}' || a || jsonb_build_object('by_name', case when a ? 'by' then plan_role_name(a ->> 'by') end, 'within_words', case when a ? 'within' then duration_words((a ->> 'within')::int) end, 'is_mine', coalesce(a ->> 'by' = plan_pack_model.role, false)) order by n)
       from jsonb_array_elements(v.body -> 'audiences') with ordinality x(a, n)),
     'services', (select jsonb_agg(jsonb_build_object('name', facts #> array['service:' || s, 'was', 'text'], 'objective', facts #> array['objective:' || s, 'was', 'text']) order by n) from jsonb_array_elements_text(v.body -> 'services') with ordinality x(s, n)),
     'playbooks', (select jsonb_agg(jsonb_build_object('text', facts #> array['playbook:' || (b ->> 'slug'), 'was', 'text'], 'level', b -> 'level') order by n) from jsonb_array_elements(v.body -> 'playbooks') with ordinality x(b, n)));
@@ -120,7 +120,7 @@ begin
   return jsonb_build_object('ref', i.ref, 'title', i.title, 'kind', i.kind, 'drill', i.kind = 'drill', 'severity', i.severity, 'closed', i.state = 'closed', 'can', i.state <> 'closed' and incident_may_command(i),
     'activated', (select coalesce(jsonb_agg(jsonb_build_object('plan', p.slug, 'title', v.title, 'version', a.version, 'level', a.level, 'at', iso(a.at), 'by', person_ref(a.by), 'note', a.note, 'roles', a.roles) order by a.at), '[]')
       from plan_activation a join plan p on p.id = a.plan_id join plan_version v on v.plan_id = a.plan_id and v.version = a.version where a.incident_id = i.id),
-    'levels', choices(plan_levels(), coalesce(form ->> 'level', nullif(i.severity, 'none'), 'III')),
+    'level_choices', choices(plan_levels(), coalesce(form ->> 'level', nullif(i.severity, 'none'), 'III')),
     'plans', (select coalesce(jsonb_agg(jsonb_build_object('slug', x.slug, 'kind', x.kind, 'title', x.title, 'version', x.version, 'fits', x.fits, 'stale', x.stale, 'selected', x.slug = coalesce(form ->> 'plan', ''), 'levels', x.body -> 'levels') order by x.fits desc, x.slug), '[]')
       from (select p.slug, p.kind, v.title, v.version, v.body, exists (select 1 from incident_service b join service s on s.id = b.service_id where b.incident_id = i.id and v.body -> 'services' ? s.slug) as fits,
           exists (select 1 from plan_cause c where c.plan_id = p.id and c.cleared_at is null) as stale

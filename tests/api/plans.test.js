@@ -47,6 +47,7 @@ test('a plan begins from a template, is written, handed in, and comes into force
   const steps = process.generated.find(g => g.playbook === 'mobile-banking-outage').steps;
   assert.ok(steps.length > 5 && steps.some(s => s.role_name), 'steps of the linked playbook stand in the section they fill');
   assert.ok(plan.roles.find(r => r.role === 'comms').no_deputy, 'a role without a deputy is flagged');
+  assert.ok(plan.audiences.every(a => 'within' in a), 'what is not set says so: on the page it must not borrow the value of another row');
 });
 
 test('who wrote or handed in a version does not approve it, neither over HTTP nor past it', async () => {

@@ -99,6 +99,8 @@ export function screens({ ref, run, people, report, drill, status }) {
     ['service-edit', '/services/mobile-banking/edit', admin], ['import', '/services/import', admin], ['people', '/people', admin], ['person', `/people/${people.responder.id}`, admin], ['roles', '/roles', admin], ['teams', '/teams', admin],
     ['components', '/components', admin], ['component', '/components/mobile-banking', admin], ['endpoints', '/endpoints', admin], ['connections', '/connections', admin], ['secrets', '/secrets', admin], ['settings', '/settings', admin], ['tokens', '/tokens', admin],
     ['me', '/me', commander], ['password', '/password', commander], ['audit', '/audit', auditor], ['search', '/search?q=银行', commander], ['not-found', '/incidents/INC-2020-9999', commander, 404],
+    ['plans', '/plans', auditor], ['plan', '/plans/mobile-banking', compliance], ['plan-approval', '/plans/overall', people.approver], ['plan-new', '/plans/new', people.risk], ['plan-edit', '/plans/mobile-banking/draft', people.risk],
+    ['plan-compare', '/plans/mobile-banking/compare', auditor], ['plan-causes', '/plans/causes', auditor], ['incident-plans', `/incidents/${ref}/plans`, commander],
     ['status', '/status', null], ['status-incident', `/status/incidents/${status}`, null], ['status-history', '/status/history', null],
   ];
 }
