@@ -138,6 +138,7 @@ create or replace function playbook_is_mine(v playbook_version) returns boolean 
 $$;
 
 drop function if exists playbook_get(text, int);
+drop function if exists playbook_get(text, int, text);
 create function playbook_get(slug text, wanted int, language text) returns table(body jsonb, document jsonb, source text, findings jsonb) language plpgsql as $$
 #variable_conflict use_column
 declare p playbook%rowtype; v playbook_version%rowtype; d playbook_version%rowtype; two boolean := playbook_two_person(); mine boolean; open boolean; pic playbook_picture%rowtype; found jsonb;

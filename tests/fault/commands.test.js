@@ -56,6 +56,14 @@ test('commands', async t => {
     assert.equal(run(server, 'migrate').status, 0);
   });
 
+  await t.test('every file of functions can be run again over itself, as an upgrade does', async () => {
+    const { n } = await server.db.one(`with changed as (update schema_change set sha256 = 'of the last release' where name like 'functions/%' returning 1) select count(*)::int as n from changed`);
+    assert.ok(n > 20);
+    const again = run(server, 'migrate');
+    assert.equal(again.status, 0, again.err);
+    assert.equal((await server.db.one(`select count(*)::int as n from schema_change where sha256 = 'of the last release'`)).n, 0);
+  });
+
   await t.test('seed changes nothing the second time', async () => {
     const count = async () => (await server.db.one('select (select count(*) from playbook_version) + (select count(*) from report_profile) as n')).n;
     const before = await count();
