@@ -381,6 +381,10 @@ static void problem_fields(mu_req *rq)
         wait = code == MU_TOO_MANY ? "30" : "2";
     if (mu_err_status(code) == 503 || code == MU_TOO_MANY)
         mu_out_field(rq, "Retry-After", wait);
+    if (code == MU_TOO_MANY) {   /* sign_in_wait() is the only limit there is */
+        mu_out_field(rq, "RateLimit-Policy", "\"signin\";q=5;w=900");
+        mu_out_field(rq, "RateLimit", mu_printf(rq->arena, "\"signin\";r=0;t=%s", wait));
+    }
     if (code == MU_STALE && etag != NULL)
         mu_out_field(rq, "ETag", mu_printf(rq->arena, "\"%s\"", etag));
     if (code == MU_UNAUTHORIZED && rq->face == MU_FACE_JSON)
@@ -412,13 +416,15 @@ static json_t *problem_document(mu_req *rq)
 
 static void problem_page(mu_req *rq)
 {
-    json_t *model = json_object(), *error = problem_document(rq), *is = json_object();
+    json_t *model = json_object(), *error = problem_document(rq), *is = json_object(), *again = mu_again_form(rq);
     const int status = mu_err_status(rq->problem.code);
     const bool missing = status == 404 && mu_page_exists("notfound");
 
     json_object_set_new(is, mu_err_code(rq->problem.code), json_true());
     json_object_set_new(error, "is", is);
     json_object_set_new(error, "request_id", json_string(rq->id));
+    if (again != NULL)
+        json_object_set_new(error, "again", again);
     json_object_set_new(model, "error", error);
     json_object_set_new(model, "ui", mu_page_ui(rq));
     json_object_set_new(json_object_get(model, "ui"), "route", json_string(missing ? "notfound" : "error"));

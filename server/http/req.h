@@ -69,6 +69,7 @@ struct mu_req {
     mu_arena   *arena;
     mu_problem  problem;
     char        id[72];
+    const char *trace;          /* traceparent of the caller, checked; NULL: none */
     char        address[48];
     int         method;         /* mu_method or mu_more_methods */
     bool        head;
@@ -195,6 +196,9 @@ bool mu_etag_matches(const char *if_none_match, const char *etag);
 /* ---- kept.c ---- */
 bool mu_kept_sign_in(mu_req *rq);        /* 401 with the sign-in page carrying what was typed; false: rq->out is as before */
 bool mu_kept_show(mu_req *rq);           /* rq->kept in its form again */
+
+/* ---- again.c ---- */
+json_t *mu_again_form(mu_req *rq);       /* what was typed into a form that met a fault of ours: {action, multipart, any, fields, hidden}; new reference; NULL: nothing to send again */
 
 /* ---- static.c ---- */
 mu_err mu_static_start(mu_problem *problem);

@@ -284,7 +284,7 @@ take(loop *l)
 static bool
 again(mu_err err)
 {
-    return err == MU_RETRY || err == MU_UNAVAILABLE || err == MU_TIMEOUT;
+    return err == MU_RETRY || err == MU_UNAVAILABLE || err == MU_FULL || err == MU_TIMEOUT;
 }
 
 /* The row and the run in one transaction. `tell` false: the run does not take it; the row is closed all the same. */
