@@ -87,6 +87,20 @@ static bool id_ok(const char *id)
     return n >= 8 && n <= 64 && strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
 
+/* W3C Trace Context, version 00; anything else is as if it were not there. */
+static const char *trace_of(mu_req *rq)
+{
+    const char *given = mu_header(rq, "traceparent");
+    static const char shape[] = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+
+    if (given == NULL || strlen(given) != sizeof shape - 1 || strspn(given + 3, "0") >= 32 || strspn(given + 36, "0") >= 16)
+        return NULL;
+    for (size_t i = 0; i < sizeof shape - 1; i++)
+        if (shape[i] == 'h' ? strchr("0123456789abcdef", given[i]) == NULL : given[i] != shape[i])
+            return NULL;
+    return mu_strdup(rq->arena, given);
+}
+
 /* The value of one name of a raw query string, when it is plain text. */
 static const char *asked(mu_req *rq, const char *name)
 {
@@ -124,6 +138,7 @@ void mu_req_prepare(mu_req *rq)
     split_target(rq);
     mu_client_of(rq);
     snprintf(rq->id, sizeof rq->id, "%s", id_ok(id) ? id : mu_uuid7(rq->arena));
+    rq->trace = trace_of(rq);
     language = asked(rq, "lang");
     cookie = mu_cookie(rq->arena, mu_header(rq, "Cookie"), "lang");
     rq->language = mu_language_of(mu_header(rq, "Accept-Language"), cookie, language, mu_conf_text(MU_CONF_SITE_LANGUAGE));

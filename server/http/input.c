@@ -50,12 +50,12 @@ static const char *take(mu_req *rq, json_t *form, const char *name)
     return text;
 }
 
-/* An entity tag as it is compared: without its quotes; "*" asks for nothing. */
+/* An entity tag as it is compared: without its quotes. "*" is any version there is, and goes on as it is (etag_check). */
 static const char *bare_tag(mu_req *rq, const char *tag)
 {
     const size_t n = tag != NULL ? strlen(tag) : 0;
 
-    if (n == 0 || mu_same(tag, "*") || n > 200)
+    if (n == 0 || n > 200)
         return NULL;
     return n >= 2 && tag[0] == '"' && tag[n - 1] == '"' ? mu_strndup(rq->arena, tag + 1, n - 2) : tag;
 }

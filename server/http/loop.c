@@ -228,11 +228,11 @@ static void account(const mu_req *rq, enum MHD_RequestTerminationCode code)
     mu_count(MU_METRIC_HTTP_REQUESTS, (unsigned)(rq->out.status / 100 - 1), 1);
     if (rq->stream == NULL && rq->at_complete > 0)
         mu_observe(MU_METRIC_HTTP_SECONDS, 0, (double)(rq->at_done - rq->at_complete) / 1000.0);
-    mu_log(quiet ? MU_LOG_DEBUG : MU_LOG_INFO, "http.request", "id=%s route=%s face=%s method=%d status=%d person=%s ms=%lld queue_ms=%lld bytes=%zu cut=%d",
+    mu_log(quiet ? MU_LOG_DEBUG : MU_LOG_INFO, "http.request", "id=%s route=%s face=%s method=%d status=%d person=%s ms=%lld queue_ms=%lld bytes=%zu cut=%d%s%s",
            rq->id, rq->route != NULL ? rq->route->name : "-", rq->face == MU_FACE_JSON ? "json" : "page", rq->method, rq->out.status,
            rq->me != NULL ? rq->me : "-", (long long)(now - (rq->at_complete > 0 ? rq->at_complete : rq->at_start)),
            (long long)(rq->at_run > rq->at_complete ? rq->at_run - rq->at_complete : 0), rq->out.size,
-           code != MHD_REQUEST_TERMINATED_COMPLETED_OK);
+           code != MHD_REQUEST_TERMINATED_COMPLETED_OK, rq->trace != NULL ? " trace=" : "", rq->trace != NULL ? rq->trace : "");
 }
 
 static void on_completed(void *closure, struct MHD_Connection *con, void **context, enum MHD_RequestTerminationCode code)

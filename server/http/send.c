@@ -76,6 +76,8 @@ enum MHD_Result mu_send(mu_req *rq)
     if (!has_field(rq, "Cache-Control"))
         add(response, "Cache-Control", "no-store");
     add(response, "X-Request-Id", rq->id);
+    if (rq->trace != NULL)
+        add(response, "traceparent", rq->trace);
     if (!mu_loop_is_open())
         add(response, "Connection", "close");
     for (const mu_field_line *line = out->fields; line != NULL; line = line->next)

@@ -68,6 +68,12 @@ test('six kilobytes of header lines are read, twice as many refused', async () =
   assert.equal((await raw(get('/healthz', lines(6000)))).status, 200);
   assert.equal((await raw(get('/healthz', lines(12000)))).status, 431);
 });
+test('a trace of the caller is given back as it came, a broken one is not', async () => {
+  const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  assert.match((await raw(get('/healthz', `traceparent: ${trace}\r\n`))).text, new RegExp(`traceparent: ${trace}\r\n`, 'i'));
+  for (const bad of [trace.toUpperCase(), trace.slice(1), 'ff' + trace.slice(2), trace.replace(/4bf9\w+/, '0'.repeat(32)), trace + '-x'])
+    assert.doesNotMatch((await raw(get('/healthz', `traceparent: ${bad}\r\n`))).text, /traceparent/i, bad);
+});
 test('slow headers are cut at the deadline', async () => {
   const answer = await raw(get('/healthz', 'X-Slow: ' + 'a'.repeat(200) + '\r\n'), { drip: 100, ms: 8000 });
   assert.ok(answer.closed && answer.ms < 6000, `closed after ${answer.ms} ms`);

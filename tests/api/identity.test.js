@@ -110,6 +110,8 @@ test('after five failures one waits: 429 with Retry-After, longer each time, eve
   const refused = await signIn(browser, 'wu.slow', PASSWORD);
   assert.equal(refused.status, 429);
   assert.ok(Number(refused.headers['retry-after']) >= 1, refused.headers['retry-after']);
+  assert.equal(refused.headers['ratelimit-policy'], '"signin";q=5;w=900');
+  assert.equal(refused.headers.ratelimit, `"signin";r=0;t=${refused.headers['retry-after']}`);
   await server.clock(3);
   assert.equal((await signIn(browser, 'wu.slow', 'wrong-again-wrong')).status, 422);
   const longer = await signIn(browser, 'wu.slow', PASSWORD);

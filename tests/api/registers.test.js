@@ -39,6 +39,9 @@ test('a person is added, found by two characters, changed with the right version
   assert.equal(put.status, 200, put.text);
   assert.deepEqual([put.json.name.zh, put.json.roles, put.headers.get('etag')], ['Zhang W.', ['responder'], '"2"']);
   assert.equal(put.json.title, null, 'what is left out is gone: a PUT replaces');
+  assert.equal((await admin('PUT', target, body)).status, 428, 'without a version nothing is changed');
+  const any = await admin('PUT', target, body, { 'If-Match': '*' });
+  assert.ok(any.status < 300, 'any version there is: ' + any.text);
 });
 
 test('a login is taken once; bad fields are all named', async () => {
