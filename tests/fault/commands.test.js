@@ -2,7 +2,7 @@
 import { test, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync, spawn } from 'node:child_process';
-import { readFileSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { database, muster, until } from '../lib/muster.js';
 
@@ -156,7 +156,7 @@ test('killed without warning, serve leaves no workers behind', async () => {
 test('serve starts without a database, shows the kept status page, and finds the database later', async () => {
   const db = await database();
   const first = await make({ db, work: false });
-  await until('the status page on disk', async () => (await fetch(first.url + '/status')).ok);
+  await until('the status page on disk', () => existsSync(path.join(first.data, 'status', 'snapshot.json')));
   await first.stop();
   // A name nobody has yet stands for a server that is away: the client refuses it the same way.
   const moved = `${db.name}_away`;
