@@ -686,7 +686,7 @@ storeys(void *arena, uint64_t seed)
     uint64_t s = mixed(seed);
 
     for (uint32_t v = 0; v < nodes_n; v++)
-        nodes[v] = (mu_graph_node){ .own = next_random(&s) % 20 == 0 ? U : next_random(&s) % 400 == 0 ? 14400 : (int64_t)(next_random(&s) % 600), .target = (int64_t)(7200 + next_random(&s) % 7200), .whole = U };
+        nodes[v] = (mu_graph_node){ .own = next_random(&s) % 20 == 0 ? U : next_random(&s) % 1500 == 0 ? 14400 : (int64_t)(next_random(&s) % 600), .target = (int64_t)(7200 + next_random(&s) % 7200), .whole = U };
     for (uint32_t e = 0; e < edges_n; e++) {
         const uint32_t a = (uint32_t)(next_random(&s) % (nodes_n * (floors - 1) / floors)), floor = a * floors / nodes_n;
         const uint32_t first = (floor + 1) * nodes_n / floors + 1;
