@@ -80,10 +80,14 @@ begin
   return n;
 end $$;
 
--- Whoever writes the columns of the register writes an objective.
+-- Whoever writes the columns of the register writes an objective. The first ones of a table full of services are written in one statement:
+-- objective_set() one by one would take minutes for a hundred thousand.
 create or replace function service_objective() returns trigger language plpgsql as $$
 declare s record;
 begin
+  insert into objective(id, service_id, valid, rto_seconds, rpo_seconds, source, set_by, set_at)
+  select gen_random_uuid(), m.id, tstzrange(app_now(), null), m.rto_seconds, m.rpo_seconds, 'register', me(), app_now() from made m
+    where (m.rto_seconds is not null or m.rpo_seconds is not null) and not exists (select 1 from objective o where o.service_id = m.id);
   for s in
     select m.id, m.rto_seconds, m.rpo_seconds from made m
       left join objective o on o.service_id = m.id and o.withdrawn_at is null and o.valid @> app_now()
