@@ -19,7 +19,7 @@
 #define FOLDERS_DEEP 8
 #define FILE_MEMORY  ((size_t)512 << 20)
 
-typedef struct { const char *name; char *text; size_t n; bool is_profile, is_cacao; const char *slug; } input;
+typedef struct { const char *name; char *text; size_t n; bool is_other, is_cacao; const char *slug; } input;
 
 typedef struct {
     mu_cli  *cli;
@@ -111,9 +111,11 @@ static void know(checking *c, input *file)
     mu_findings_start(&findings, arena);
     if (!file->is_cacao)
         (void)mu_playbook_read(arena, file->text, file->n, &findings, &doc, &playbook);
-    file->is_profile = mu_same(mu_json_str(doc, "format"), "report-profile/1");
-    if (file->is_profile) {
-        know_profile(c, doc);
+    const char *format = mu_json_str(doc, "format");
+    file->is_other = mu_same(format, "report-profile/1") || mu_same(format, "muster-plan/1");   /* of the house, and no playbook */
+    if (file->is_other) {
+        if (mu_same(format, "report-profile/1"))
+            know_profile(c, doc);
     } else if (mu_json_str(doc, "id") != NULL) {
         file->slug = mu_strdup(c->cli->arena, mu_json_str(doc, "id"));
         json_object_set_new(member_object(c->around, "playbooks"), file->slug,
@@ -288,7 +290,7 @@ static mu_err check_all(checking *c)
         db = mu_db_new(c->cli->direct_url, "muster");
     }
     for (int i = 0; i < c->count && err == MU_OK; i++)
-        if (!c->files[i].is_profile)
+        if (!c->files[i].is_other)
             err = check_file(c, db, &c->files[i]);
     if (db != NULL)
         mu_db_close(db);
