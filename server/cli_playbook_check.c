@@ -111,12 +111,11 @@ static void know(checking *c, input *file)
     mu_findings_start(&findings, arena);
     if (!file->is_cacao)
         (void)mu_playbook_read(arena, file->text, file->n, &findings, &doc, &playbook);
-    const char *format = mu_json_str(doc, "format");
-    file->is_other = mu_same(format, "report-profile/1") || mu_same(format, "muster-plan/1");   /* of the house, and no playbook */
-    if (file->is_other) {
-        if (mu_same(format, "report-profile/1"))
-            know_profile(c, doc);
-    } else if (mu_json_str(doc, "id") != NULL) {
+    const bool is_profile = mu_same(mu_json_str(doc, "format"), "report-profile/1");
+    file->is_other = is_profile || mu_same(mu_json_str(doc, "format"), "muster-plan/1");   /* of the house, and no playbook */
+    if (is_profile) {
+        know_profile(c, doc);
+    } else if (!file->is_other && mu_json_str(doc, "id") != NULL) {
         file->slug = mu_strdup(c->cli->arena, mu_json_str(doc, "id"));
         json_object_set_new(member_object(c->around, "playbooks"), file->slug,
                             json_pack("{s:{s:o}}", "versions", "*", json_deep_copy(mu_playbook_summary(arena, doc))));

@@ -1,6 +1,7 @@
 /* Parameters of a query that are not in the request, and where a form may send people afterwards. */
 #include <string.h>
 #include "bind.h"
+#include "json.h"
 #include "str.h"
 
 const char *const *mu_bind_with(mu_req *rq, enum mu_query_id query, const char *const *pairs)
@@ -16,6 +17,14 @@ const char *const *mu_bind_with(mu_req *rq, enum mu_query_id query, const char *
                 out[i] = pair[1];
     }
     return out;
+}
+
+mu_err mu_column_json(mu_req *rq, const mu_rows *rows, const char *name, json_t **ret)
+{
+    const char *text = mu_col(rows, name);
+
+    *ret = NULL;
+    return text != NULL ? mu_json_parse(mu_req_arena(rq), text, strlen(text), mu_req_problem(rq), ret) : MU_OK;
 }
 
 const char *mu_own_path(const char *path, const char *fallback)

@@ -1,6 +1,7 @@
 /* Emergency plans: what needs the playbooks' documents or the engine besides SQL. */
 #include <string.h>
 #include "handlers.h"
+#include "bind.h"
 #include "buf.h"
 #include "document.h"
 #include "json.h"
@@ -85,8 +86,8 @@ mu_api_plan_get(mu_req *rq)
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_plan_whole, mu_bind(rq, Q_plan_whole), &rows));
-    TRY(mu_playbook_column(rq, rows, "body", &body));
-    TRY(mu_playbook_column(rq, rows, "playbooks", &playbooks));
+    TRY(mu_column_json(rq, rows, "body", &body));
+    TRY(mu_column_json(rq, rows, "playbooks", &playbooks));
     TRY(mu_commit(tx));
     fill_sections(mu_req_arena(rq), json_object_get(body, "sections"), playbooks, NULL);
     return mu_reply_json(rq, 200, json_incref(body), NULL);
@@ -196,9 +197,9 @@ mu_api_plan_compare(mu_req *rq)
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_plan_pair, mu_bind(rq, Q_plan_pair), &rows));
-    TRY(mu_playbook_column(rq, rows, "body", &body));
-    TRY(mu_playbook_column(rq, rows, "older", &older));
-    TRY(mu_playbook_column(rq, rows, "newer", &newer));
+    TRY(mu_column_json(rq, rows, "body", &body));
+    TRY(mu_column_json(rq, rows, "older", &older));
+    TRY(mu_column_json(rq, rows, "newer", &newer));
     TRY(mu_commit(tx));
     found = compare(mu_req_arena(rq), older, newer);
     json_object_set_new(body, "same", json_boolean(json_array_size(found) == 0));
@@ -218,8 +219,8 @@ mu_api_plan_print(mu_req *rq)
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_plan_pack_model, ARGS(mu_path(rq, "plan"), mu_body(rq, "role"), language), &rows));
-    TRY(mu_playbook_column(rq, rows, "model", &model));
-    TRY(mu_playbook_column(rq, rows, "playbooks", &playbooks));
+    TRY(mu_column_json(rq, rows, "model", &model));
+    TRY(mu_column_json(rq, rows, "playbooks", &playbooks));
     fill_sections(mu_req_arena(rq), json_object_get(model, "sections"), playbooks, mu_json_str(model, "role"));
     TRY(mu_one(tx, Q_plan_pack_store, ARGS(mu_path(rq, "plan"), mu_json_text(mu_req_arena(rq), model)), &rows));
     return mu_reply_rows(rq, tx, rows);
@@ -256,7 +257,7 @@ mu_api_plan_activate(mu_req *rq)
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_plan_activate, mu_bind(rq, Q_plan_activate), &made));
-    TRY(mu_playbook_column(rq, made, "runs", &runs));
+    TRY(mu_column_json(rq, made, "runs", &runs));
     json_array_foreach(runs, i, run)
         TRY(mu_run_start(tx, mu_json_str(run, "run"), json_object_get(run, "start"), NULL, NULL, NULL));
     TRY(mu_one(tx, Q_plan_activated, ARGS(mu_path(rq, "incident")), &rows));

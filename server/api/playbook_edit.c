@@ -67,8 +67,8 @@ static mu_err begin(mu_req *rq, mu_tx **ret_tx, json_t **ret_body, const char **
 
     TRY(mu_req_tx(rq, ret_tx));
     TRY(mu_one(*ret_tx, Q_playbook_edit_get, mu_bind(rq, Q_playbook_edit_get), &rows));
-    TRY(mu_playbook_column(rq, rows, "body", ret_body));
-    TRY(mu_playbook_column(rq, rows, "document", &document));
+    TRY(mu_column_json(rq, rows, "body", ret_body));
+    TRY(mu_column_json(rq, rows, "document", &document));
     *ret_text = mu_col(rows, "source");
     if (*ret_text == NULL || mu_same(mu_json_str(*ret_body, "format"), "cacao-2.0"))
         *ret_text = mu_playbook_yaml(mu_req_arena(rq), document);

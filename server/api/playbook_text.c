@@ -35,14 +35,6 @@ const char *mu_playbook_file(mu_req *rq, const json_t *file, size_t *ret_n)
     return mu_strndup(mu_req_arena(rq), bytes, *ret_n);
 }
 
-mu_err mu_playbook_column(mu_req *rq, const mu_rows *rows, const char *name, json_t **ret)
-{
-    const char *text = mu_col(rows, name);
-
-    *ret = NULL;
-    return text != NULL ? mu_json_parse(mu_req_arena(rq), text, strlen(text), mu_req_problem(rq), ret) : MU_OK;
-}
-
 const char *mu_playbook_format(const char *text)
 {
     return text[strspn(text, " \t\r\n")] == '{' ? "muster-json" : "muster-yaml";

@@ -9,9 +9,6 @@
 const char *mu_playbook_text(mu_req *rq, size_t *ret_n);
 const char *mu_playbook_file(mu_req *rq, const json_t *file, size_t *ret_n);
 
-/* A column that holds a document of ours; NULL stands for JSON null. */
-mu_err mu_playbook_column(mu_req *rq, const mu_rows *rows, const char *name, json_t **ret);
-
 /* "muster-json" or "muster-yaml", by the first character. */
 const char *mu_playbook_format(const char *text);
 

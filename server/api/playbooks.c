@@ -89,7 +89,7 @@ static mu_err add_outline(mu_req *rq, mu_tx *tx, json_t *body, const json_t *doc
         return MU_OK;
     needs = mu_playbook_needs(arena, playbook);
     TRY(mu_one(tx, Q_playbook_lacks, ARGS(mu_json_text(arena, needs)), &rows));
-    TRY(mu_playbook_column(rq, rows, "lacks", &lacks));
+    TRY(mu_column_json(rq, rows, "lacks", &lacks));
     json_object_set(body, "steps", mu_playbook_outline(arena, playbook));
     json_object_set(body, "needs", needs);
     json_object_set(body, "lacks", lacks);
@@ -105,9 +105,9 @@ mu_err mu_api_playbook_get(mu_req *rq)
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_playbook_get, ARGS(mu_path(rq, "playbook"), mu_path(rq, "version"), mu_req_language(rq)), &rows));
-    TRY(mu_playbook_column(rq, rows, "body", &body));
-    TRY(mu_playbook_column(rq, rows, "document", &document));
-    TRY(mu_playbook_column(rq, rows, "findings", &findings));
+    TRY(mu_column_json(rq, rows, "body", &body));
+    TRY(mu_column_json(rq, rows, "document", &document));
+    TRY(mu_column_json(rq, rows, "findings", &findings));
     mu_playbook_speak(rq, json_object_get(body, "findings"));
     if (mu_col(rows, "source") != NULL && !mu_starts(mu_col(rows, "source"), "s1:"))
         json_object_set(body, "lines", mu_playbook_lines(mu_req_arena(rq), mu_col(rows, "source"), findings));
@@ -159,9 +159,9 @@ mu_err mu_api_playbook_compare(mu_req *rq)
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_playbook_pair, mu_bind(rq, Q_playbook_pair), &rows));
-    TRY(mu_playbook_column(rq, rows, "body", &body));
-    TRY(mu_playbook_column(rq, rows, "older", &older));
-    TRY(mu_playbook_column(rq, rows, "newer", &newer));
+    TRY(mu_column_json(rq, rows, "body", &body));
+    TRY(mu_column_json(rq, rows, "older", &older));
+    TRY(mu_column_json(rq, rows, "newer", &newer));
     TRY(mu_commit(tx));
     compared = mu_document_compare(mu_req_arena(rq), older, newer);
     json_object_set_new(compared, "changed_steps", only_different(json_object_get(compared, "steps")));
@@ -176,8 +176,8 @@ static mu_err source(mu_req *rq, json_t **ret_body, json_t **ret_document, const
 
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_playbook_whole, ARGS(mu_path(rq, "playbook"), mu_path(rq, "version")), ret_rows));
-    TRY(mu_playbook_column(rq, *ret_rows, "body", ret_body));
-    TRY(mu_playbook_column(rq, *ret_rows, "document", ret_document));
+    TRY(mu_column_json(rq, *ret_rows, "body", ret_body));
+    TRY(mu_column_json(rq, *ret_rows, "document", ret_document));
     return mu_commit(tx);
 }
 

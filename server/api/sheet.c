@@ -2,6 +2,7 @@
  * or nothing. A box whose step has ended meanwhile is a fault of that box, so that nobody's work is written over. */
 #include <string.h>
 #include "handlers.h"
+#include "bind.h"
 #include "json.h"
 #include "run.h"
 #include "str.h"
@@ -105,7 +106,7 @@ mu_err mu_api_sheet_type(mu_req *rq)
     TRY(mu_one(tx, Q_sheet_rows, ARGS(mu_path(rq, "run")), &found));
     if (json_object_size(json_object_get(mu_body_json(rq), "done")) == 0)
         return mu_fail(mu_req_problem(rq), MU_INVALID, "/done", "error.sheet.empty", NULL);
-    TRY(mu_json_parse(mu_req_arena(rq), mu_col(found, "rows"), strlen(mu_col(found, "rows")), mu_req_problem(rq), &rows));
+    TRY(mu_column_json(rq, found, "rows", &rows));
     TRY(all_boxes(rq, tx, rows));
     mu_req_hint(rq, mu_printf(mu_req_arena(rq), "incident:%s *", mu_col(run, "ref")));
     TRY(mu_one(tx, Q_run_sheet, ARGS(mu_path(rq, "run"), NULL), &found));

@@ -1,6 +1,7 @@
 /* Steps of a run: a form becomes one event of the engine. */
 #include <string.h>
 #include "handlers.h"
+#include "bind.h"
 #include "json.h"
 #include "run.h"
 #include "str.h"
@@ -47,7 +48,7 @@ static mu_err add_evidence(mu_req *rq, mu_tx *tx, const char *incident, json_t *
         json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "kind", "link", "name", link, "ref", link));
     if (file != NULL) {
         TRY(mu_one(tx, Q_run_attach, ARGS(incident, file), &rows));
-        TRY(mu_json_parse(mu_req_arena(rq), mu_col(rows, "evidence"), strlen(mu_col(rows, "evidence")), mu_req_problem(rq), &item));
+        TRY(mu_column_json(rq, rows, "evidence", &item));
         json_array_append(list, item);
     }
     if (json_array_size(list) == 0)
@@ -62,7 +63,7 @@ static mu_err add_named(mu_req *rq, mu_tx *tx, const struct act *act, json_t *da
     json_t *more;
 
     TRY(mu_one(tx, Q_step_data, ARGS(mu_path(rq, "run"), act->act, mu_json_text(mu_req_arena(rq), mu_body_json(rq))), &rows));
-    TRY(mu_json_parse(mu_req_arena(rq), mu_col(rows, "data"), strlen(mu_col(rows, "data")), mu_req_problem(rq), &more));
+    TRY(mu_column_json(rq, rows, "data", &more));
     json_object_update(data, more);
     return MU_OK;
 }
@@ -166,7 +167,7 @@ mu_err mu_api_run_clock(mu_req *rq)
     TRY(mu_req_tx(rq, &tx));
     TRY(mu_one(tx, Q_run_open, mu_bind(rq, Q_run_open), &run));
     TRY(mu_one(tx, Q_run_clock, mu_bind(rq, Q_run_clock), &rows));
-    TRY(mu_json_parse(mu_req_arena(rq), mu_col(rows, "events"), strlen(mu_col(rows, "events")), mu_req_problem(rq), &events));
+    TRY(mu_column_json(rq, rows, "events", &events));
     json_array_foreach(events, i, one)
         TRY(mu_run_event(tx, mu_json_str(one, "run"), json_object_get(one, "event"), NULL, NULL, NULL));
     return answer(rq, tx, run, NULL, NULL);

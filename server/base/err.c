@@ -77,6 +77,11 @@ int mu_err_status(mu_err err)
     return (unsigned)err < MU_ERR_MAX ? rows[err].status : 500;
 }
 
+bool mu_err_passes(mu_err err)
+{
+    return err == MU_RETRY || err == MU_UNAVAILABLE || err == MU_FULL || err == MU_TIMEOUT;
+}
+
 const char *mu_err_code(mu_err err)
 {
     return (unsigned)err < MU_ERR_MAX ? rows[err].code : "internal";

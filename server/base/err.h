@@ -37,6 +37,7 @@ mu_err mu_fail(mu_problem *problem, mu_err code, const char *pointer, const char
 mu_err mu_failf(mu_problem *problem, mu_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 int         mu_err_status(mu_err err);              /* HTTP status */
+bool        mu_err_passes(mu_err err);              /* the same thing may go well a little later: try again, record nothing */
 const char *mu_err_code(mu_err err);                /* stable code, static */
 mu_err      mu_err_of_sqlstate(const char *state);  /* MU_INTERNAL when nothing fits; the longest prefix wins */
 

@@ -360,11 +360,9 @@ static json_t *check_list(const check *c, const json_t *value)
     json_t *out = json_array();
     bool fine = true;
     for (size_t i = 0; i < n; i++) {
-        char index[24];
-        snprintf(index, sizeof index, "%zu", i);
         check member = *c;
         member.field = &inner;
-        member.pointer = mu_pointer(c->arena, c->pointer, index);
+        member.pointer = mu_pointer_at(c->arena, c->pointer, i);
         json_t *item = NULL;
         if (inner.of == MU_F_LIST)
             fault_type(&member, "string");

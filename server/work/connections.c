@@ -281,12 +281,6 @@ take(loop *l)
 
 /* ---- settling ---- */
 
-static bool
-again(mu_err err)
-{
-    return err == MU_RETRY || err == MU_UNAVAILABLE || err == MU_FULL || err == MU_TIMEOUT;
-}
-
 /* The row and the run in one transaction. `tell` false: the run does not take it; the row is closed all the same. */
 static mu_err
 settle(const mu_outbox *outbox, mu_arena *arena, const char *id, const char *token, const json_t *result, bool tell)
@@ -311,7 +305,7 @@ settle(const mu_outbox *outbox, mu_arena *arena, const char *id, const char *tok
             mu_log(MU_LOG_WARN, "call.answer", "id=%s error=%s key=%s detail=%s", id, mu_err_code(err), problem.first != NULL && problem.first->key != NULL ? problem.first->key : "",
                    problem.detail != NULL ? problem.detail : "");
             mu_rollback(tx);
-            return again(err) ? err : settle(outbox, arena, id, token, result, false);
+            return mu_err_passes(err) ? err : settle(outbox, arena, id, token, result, false);
         }
     }
     TRY(mu_commit(tx));
@@ -328,7 +322,7 @@ settle_ended(loop *l)
         job *j = l->ended;
         mu_arena *arena MU_CLEAN(mu_arena_freep) = mu_arena_new(64u << 20);
         MU_FP(call_sent);
-        if (again(settle(l->outbox, arena, mu_printf(arena, "%lld", (long long)j->id), mu_printf(arena, "%lld", (long long)j->token), j->result, true)))
+        if (mu_err_passes(settle(l->outbox, arena, mu_printf(arena, "%lld", (long long)j->id), mu_printf(arena, "%lld", (long long)j->token), j->result, true)))
             return false;
         l->ended = j->next;
         drop(l, j);
@@ -352,7 +346,7 @@ settle_lost(const mu_outbox *outbox)
         return;
     lost = mu_tx_rows(tx, index);
     for (int i = 0; i < mu_rows_count(lost); i++)
-        if (again(settle(outbox, arena, mu_cell(lost, i, 0), mu_cell(lost, i, 1), result, true)))
+        if (mu_err_passes(settle(outbox, arena, mu_cell(lost, i, 0), mu_cell(lost, i, 1), result, true)))
             return;
 }
 

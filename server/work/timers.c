@@ -45,7 +45,7 @@ put_aside(mu_db *db, mu_arena *arena, const char *timer, mu_err why, const mu_pr
     mu_problem other = { .arena = arena };
     mu_tx *tx;
 
-    if (why == MU_RETRY || why == MU_UNAVAILABLE || why == MU_FULL || why == MU_TIMEOUT)
+    if (mu_err_passes(why))
         return why;
     mu_log(MU_LOG_WARN, "timer.refused", "timer=%s error=%s key=%s detail=%s", timer, mu_err_code(why),
            problem->first != NULL && problem->first->key != NULL ? problem->first->key : "", problem->detail != NULL ? problem->detail : "");
